@@ -1,0 +1,1 @@
+//! Node-API classes: one file per concept of the inner modules; each converts, delegates, and converts back.

@@ -1,0 +1,1 @@
+//! Drives quiche. Knows neither Node nor sockets: datagrams and times are arguments.

@@ -1,0 +1,1 @@
+//! Parses, makes and verifies X.509 certificate chains. Knows no QUIC.
