@@ -1,0 +1,5 @@
+//! Buffers of JavaScript's that a call writes to.
+
+/// A typed array, borrowed for one call. napi's macro takes `&mut [u8]` for a class of ours; under this name it knows it,
+/// also in TypeScript.
+pub type Uint8ArraySlice<'a> = &'a mut [u8];
