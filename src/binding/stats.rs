@@ -165,9 +165,7 @@ pub struct StartupExit {
     /// The estimate of the bandwidth then, in bytes per second; null but for BBR.
     pub bandwidth: Option<f64>,
     /// Why.
-    #[napi(
-        ts_type = "'Loss' | 'BandwidthPlateau' | 'PersistentQueue' | 'ConservativeSlowStartRounds'"
-    )]
+    #[napi(ts_type = "'Loss' | 'BandwidthPlateau' | 'PersistentQueue' | 'ConservativeSlowStartRounds'")]
     pub reason: &'static str,
 }
 
@@ -283,14 +281,11 @@ pub struct UnknownTransportParameter {
 
 impl From<&quiche::TransportParams> for TransportParams {
     fn from(params: &quiche::TransportParams) -> Self {
-        let id =
-            |id: &Option<quiche::ConnectionId>| id.as_ref().map(|id| Buffer::from(id.to_vec()));
+        let id = |id: &Option<quiche::ConnectionId>| id.as_ref().map(|id| Buffer::from(id.to_vec()));
         Self {
             original_destination_connection_id: id(&params.original_destination_connection_id),
             max_idle_timeout: params.max_idle_timeout as f64,
-            stateless_reset_token: params
-                .stateless_reset_token
-                .map(|token| token.to_be_bytes().to_vec().into()),
+            stateless_reset_token: params.stateless_reset_token.map(|token| token.to_be_bytes().to_vec().into()),
             max_udp_payload_size: params.max_udp_payload_size as f64,
             initial_max_data: params.initial_max_data as f64,
             initial_max_stream_data_bidi_local: params.initial_max_stream_data_bidi_local as f64,
@@ -305,19 +300,13 @@ impl From<&quiche::TransportParams> for TransportParams {
             initial_source_connection_id: id(&params.initial_source_connection_id),
             retry_source_connection_id: id(&params.retry_source_connection_id),
             max_datagram_frame_size: params.max_datagram_frame_size.map(|size| size as f64),
-            unknown: params
-                .unknown_params
-                .as_ref()
-                .map(|unknown| unknown.into_iter().map(Into::into).collect()),
+            unknown: params.unknown_params.as_ref().map(|unknown| unknown.into_iter().map(Into::into).collect()),
         }
     }
 }
 
 impl From<&quiche::UnknownTransportParameter<Vec<u8>>> for UnknownTransportParameter {
     fn from(parameter: &quiche::UnknownTransportParameter<Vec<u8>>) -> Self {
-        Self {
-            id: parameter.id.to_string(),
-            value: parameter.value.clone().into(),
-        }
+        Self { id: parameter.id.to_string(), value: parameter.value.clone().into() }
     }
 }

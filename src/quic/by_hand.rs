@@ -28,15 +28,8 @@ impl Transmit {
 
 impl Connection {
     /// Takes one datagram in, which is decrypted in place; answers how many of its bytes were processed.
-    pub fn receive(
-        &mut self,
-        datagram: &mut [u8],
-        from: SocketAddr,
-        to: SocketAddr,
-    ) -> Result<usize> {
-        Ok(self
-            .by_hand("recv")?
-            .recv(datagram, quiche::RecvInfo { from, to })?)
+    pub fn receive(&mut self, datagram: &mut [u8], from: SocketAddr, to: SocketAddr) -> Result<usize> {
+        Ok(self.by_hand("recv")?.recv(datagram, quiche::RecvInfo { from, to })?)
     }
 
     /// Fills `out` with the next datagram, on the given path or part of a path; `None` when there is nothing to send.
@@ -47,12 +40,7 @@ impl Connection {
         to: Option<SocketAddr>,
     ) -> Result<Option<Transmit>> {
         match self.by_hand("send")?.send_on_path(out, from, to) {
-            Ok((bytes, info)) => Ok(Some(Transmit {
-                bytes,
-                from: info.from,
-                to: info.to,
-                at: info.at,
-            })),
+            Ok((bytes, info)) => Ok(Some(Transmit { bytes, from: info.from, to: info.to, at: info.at })),
             Err(quiche::Error::Done) => Ok(None),
             Err(error) => Err(error.into()),
         }

@@ -76,11 +76,7 @@ impl Connection {
         local: SocketAddr,
         peer: SocketAddr,
     ) -> Result<Self> {
-        Self::dial(
-            quiche::connect(None, scid, local, peer, &mut config.quiche)?,
-            server_name,
-            config,
-        )
+        Self::dial(quiche::connect(None, scid, local, peer, &mut config.quiche)?, server_name, config)
     }
 
     /// Dials with a first destination id of the caller's choice, which must be unpredictable (RFC 9000 §7.2).
@@ -92,18 +88,10 @@ impl Connection {
         local: SocketAddr,
         peer: SocketAddr,
     ) -> Result<Self> {
-        Self::dial(
-            quiche::connect_with_dcid(None, scid, dcid, local, peer, &mut config.quiche)?,
-            server_name,
-            config,
-        )
+        Self::dial(quiche::connect_with_dcid(None, scid, dcid, local, peer, &mut config.quiche)?, server_name, config)
     }
 
-    fn dial(
-        mut quiche: quiche::Connection,
-        server_name: Option<&str>,
-        config: &Config,
-    ) -> Result<Self> {
+    fn dial(mut quiche: quiche::Connection, server_name: Option<&str>, config: &Config) -> Result<Self> {
         if let Some(name) = server_name {
             name_peer(quiche.as_mut(), name)?;
         }
@@ -134,18 +122,12 @@ impl Connection {
     fn new(mut quiche: quiche::Connection, config: &Config) -> Self {
         let is_server = quiche.is_server();
         let trace_id = quiche.trace_id().to_owned();
-        let judge = config
-            .verification
-            .and_then(|who| set_verification(quiche.as_mut(), who, is_server));
+        let judge = config.verification.and_then(|who| set_verification(quiche.as_mut(), who, is_server));
         if let Some(sink) = config.key_log.as_ref().and_then(|open| open(&trace_id)) {
             quiche.set_keylog(sink);
         }
         if let Some(sink) = config.qlog.as_ref().and_then(|open| open(&trace_id)) {
-            quiche.set_qlog(
-                sink,
-                "polykey-quic".into(),
-                format!("connection {trace_id}"),
-            );
+            quiche.set_qlog(sink, "polykey-quic".into(), format!("connection {trace_id}"));
         }
         Self {
             state: State::Live(Box::new(quiche)),
@@ -208,19 +190,14 @@ impl Connection {
 
     /// Whether the peer's chain waits for the application's verdict.
     pub fn is_verification_pending(&self) -> bool {
-        self.judge
-            .as_ref()
-            .is_some_and(|judge| judge.verdict() == Verdict::Pending)
+        self.judge.as_ref().is_some_and(|judge| judge.verdict() == Verdict::Pending)
     }
 
     /// The application's verdict on the peer's chain: trusted, or refused with the alert that goes to the peer.
     /// Answers whether one was asked for: a late or second verdict changes nothing.
     pub fn settle_verification(&mut self, refusal: Option<Alert>) -> Result<bool> {
         self.live()?;
-        let settled = self
-            .judge
-            .as_ref()
-            .is_some_and(|judge| judge.settle(refusal));
+        let settled = self.judge.as_ref().is_some_and(|judge| judge.settle(refusal));
         if settled {
             self.touch();
         }
@@ -261,11 +238,7 @@ impl Connection {
 
     /// Hands the connection to an endpoint, which knows it by `key`.
     pub(super) fn drive(&mut self, key: usize, dirty: DirtyList) {
-        self.drive = Some(Drive {
-            key,
-            dirty,
-            is_dirty: false,
-        });
+        self.drive = Some(Drive { key, dirty, is_dirty: false });
     }
 
     /// The endpoint's number for this connection, while one drives it.
@@ -297,10 +270,7 @@ impl Connection {
 
 /// Tells BoringSSL whom we expect, so that its chain check includes the name (RFC 6125) or the address.
 fn name_peer(ssl: &mut SslRef, name: &str) -> Result<()> {
-    let refused = |_| Error::Config {
-        setting: "serverName",
-        reason: format!("{name:?} is no host name"),
-    };
+    let refused = |_| Error::Config { setting: "serverName", reason: format!("{name:?} is no host name") };
     if let Ok(address) = name.parse::<IpAddr>() {
         // RFC 6066 §3: no addresses in SNI.
         return ssl.verify_param_mut().set_ip(address).map_err(refused);
@@ -312,11 +282,8 @@ fn name_peer(ssl: &mut SslRef, name: &str) -> Result<()> {
 /// Sets who judges the peer, before the handshake begins.
 fn set_verification(ssl: &mut SslRef, who: Verification, is_server: bool) -> Option<Judge> {
     // A server that wants a certificate refuses a client without one: CertificateRequired.
-    let demand = if is_server {
-        SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT
-    } else {
-        SslVerifyMode::PEER
-    };
+    let demand =
+        if is_server { SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT } else { SslVerifyMode::PEER };
     match who {
         Verification::None => {
             ssl.set_verify(SslVerifyMode::NONE);

@@ -9,14 +9,9 @@ impl Connection {
     /// Queues a datagram; answers false when the queue is full, and nothing was queued.
     pub fn dgram_send(&mut self, data: &[u8]) -> Result<bool> {
         let quiche = self.live_mut()?;
-        let max = quiche
-            .dgram_max_writable_len()
-            .ok_or(Error::DatagramsUnsupported)?;
+        let max = quiche.dgram_max_writable_len().ok_or(Error::DatagramsUnsupported)?;
         if data.len() > max {
-            return Err(Error::DatagramTooLarge {
-                length: data.len(),
-                max,
-            });
+            return Err(Error::DatagramTooLarge { length: data.len(), max });
         }
         match quiche.dgram_send(data) {
             Ok(()) => {

@@ -34,9 +34,7 @@ pub enum Error {
         reason: String,
     },
     /// The peer takes no datagrams, or hasn't said yet that it does (RFC 9221 §3).
-    #[error(
-        "the peer takes no datagrams: both sides must enable them, and the handshake must be complete"
-    )]
+    #[error("the peer takes no datagrams: both sides must enable them, and the handshake must be complete")]
     DatagramsUnsupported,
     /// A datagram is larger than a packet to the peer can hold.
     #[error("a datagram of {length} bytes is too large: {max} bytes fit into a packet now")]

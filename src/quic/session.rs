@@ -10,12 +10,10 @@ impl Connection {
         if self.is_server() {
             return Err(quiche::Error::InvalidState.into());
         }
-        self.live_mut()?
-            .set_session(session)
-            .map_err(|_| Error::Argument {
-                argument: "session",
-                reason: "is no session of an earlier connection".into(),
-            })
+        self.live_mut()?.set_session(session).map_err(|_| Error::Argument {
+            argument: "session",
+            reason: "is no session of an earlier connection".into(),
+        })
     }
 
     /// Sets this connection's idle timeout, in milliseconds; 0 for never.

@@ -11,10 +11,7 @@ impl Connection {
 
     /// Statistics of each path; the last ones when the connection is gone.
     pub fn path_stats(&self) -> Result<Vec<quiche::PathStats>> {
-        self.ask(
-            |quiche| quiche.path_stats().collect(),
-            |remains| remains.paths.clone(),
-        )
+        self.ask(|quiche| quiche.path_stats().collect(), |remains| remains.paths.clone())
     }
 
     /// The path in use: the active one, else the first known.
@@ -26,32 +23,22 @@ impl Connection {
 
     /// Why we ended the connection, if we did.
     pub fn local_error(&self) -> Result<Option<quiche::ConnectionError>> {
-        self.ask(
-            |quiche| quiche.local_error().cloned(),
-            |remains| remains.local_error.clone(),
-        )
+        self.ask(|quiche| quiche.local_error().cloned(), |remains| remains.local_error.clone())
     }
 
     /// Why the peer ended the connection, if it did.
     pub fn peer_error(&self) -> Result<Option<quiche::ConnectionError>> {
-        self.ask(
-            |quiche| quiche.peer_error().cloned(),
-            |remains| remains.peer_error.clone(),
-        )
+        self.ask(|quiche| quiche.peer_error().cloned(), |remains| remains.peer_error.clone())
     }
 
     /// Whether the connection ended because nothing was heard for the idle timeout.
     pub fn is_timed_out(&self) -> Result<bool> {
-        self.ask(quiche::Connection::is_timed_out, |remains| {
-            remains.is_timed_out
-        })
+        self.ask(quiche::Connection::is_timed_out, |remains| remains.is_timed_out)
     }
 
     /// Whether the handshake is complete, or ever was.
     pub fn is_established(&self) -> Result<bool> {
-        self.ask(quiche::Connection::is_established, |remains| {
-            remains.was_established
-        })
+        self.ask(quiche::Connection::is_established, |remains| remains.was_established)
     }
 
     /// Whether the connection only waits for late packets before it is closed (RFC 9000 §10.2).

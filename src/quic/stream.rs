@@ -81,12 +81,7 @@ impl Connection {
 
     /// Ends one part of a stream at once: reading sends STOP_SENDING, writing RESET_STREAM, both with `code`.
     /// Returns whether there was anything to end.
-    pub fn stream_shutdown(
-        &mut self,
-        id: u64,
-        direction: quiche::Shutdown,
-        code: u64,
-    ) -> Result<bool> {
+    pub fn stream_shutdown(&mut self, id: u64, direction: quiche::Shutdown, code: u64) -> Result<bool> {
         let ended = match self.live_mut()?.stream_shutdown(id, direction, code) {
             Ok(()) => true,
             Err(quiche::Error::Done | quiche::Error::InvalidStreamState(_)) => false,
@@ -131,11 +126,7 @@ impl Connection {
     /// How many more streams of a kind the peer lets us open.
     pub fn streams_left(&self, bidi: bool) -> Result<u64> {
         let quiche = self.live()?;
-        Ok(if bidi {
-            quiche.peer_streams_left_bidi()
-        } else {
-            quiche.peer_streams_left_uni()
-        })
+        Ok(if bidi { quiche.peer_streams_left_bidi() } else { quiche.peer_streams_left_uni() })
     }
 }
 
@@ -165,11 +156,7 @@ impl PeerStreams {
             return false;
         }
         let index = id >> 2;
-        if is_bidi(id) {
-            self.bidi.insert(index)
-        } else {
-            self.uni.insert(index)
-        }
+        if is_bidi(id) { self.bidi.insert(index) } else { self.uni.insert(index) }
     }
 }
 
@@ -195,11 +182,7 @@ impl Seen {
 /// An error that means the caller named a stream that can't be.
 pub fn check_id(id: u64) -> Result<u64> {
     // RFC 9000 §2.1: stream ids are 62-bit integers.
-    if id < 1 << 62 {
-        Ok(id)
-    } else {
-        Err(Error::Quiche(quiche::Error::InvalidStreamState(id)))
-    }
+    if id < 1 << 62 { Ok(id) } else { Err(Error::Quiche(quiche::Error::InvalidStreamState(id))) }
 }
 
 #[cfg(test)]

@@ -58,10 +58,7 @@ impl Config {
 
 impl Config {
     fn around(config: quic::Config) -> Self {
-        Self {
-            inner: Rc::new(RefCell::new(config)),
-            log_failures: Rc::default(),
-        }
+        Self { inner: Rc::new(RefCell::new(config)), log_failures: Rc::default() }
     }
 
     /// The settings, as an endpoint keeps them for the newcomers it accepts.
@@ -79,7 +76,5 @@ impl Config {
 }
 
 fn version_or_default(version: Option<f64>) -> Result<u32> {
-    version.map_or(Ok(quiche::PROTOCOL_VERSION), |version| {
-        number::u32("version", version)
-    })
+    version.map_or(Ok(quiche::PROTOCOL_VERSION), |version| number::u32("version", version))
 }

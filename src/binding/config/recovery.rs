@@ -23,20 +23,14 @@ pub enum CongestionControlAlgorithm {
 impl Config {
     /// Sets the congestion control algorithm. Default cubic. Throws `InvalidArgument` for an unknown one.
     #[napi]
-    pub fn set_cc_algorithm(
-        &self,
-        #[napi(ts_arg_type = "CongestionControlAlgorithm")] algorithm: f64,
-    ) -> Result<()> {
+    pub fn set_cc_algorithm(&self, #[napi(ts_arg_type = "CongestionControlAlgorithm")] algorithm: f64) -> Result<()> {
         // Not taken as an enum: Node-API would wrap numbers of more than 32 bits.
         let algorithm = match algorithm {
             0.0 => quiche::CongestionControlAlgorithm::Reno,
             1.0 => quiche::CongestionControlAlgorithm::CUBIC,
             4.0 => quiche::CongestionControlAlgorithm::Bbr2Gcongestion,
             other => {
-                return Err(invalid_argument(
-                    "algorithm",
-                    &format!("there is no algorithm {other}"),
-                ));
+                return Err(invalid_argument("algorithm", &format!("there is no algorithm {other}")));
             }
         };
         self.edit(|config| config.quiche.set_cc_algorithm(algorithm))
@@ -47,24 +41,17 @@ impl Config {
     #[napi]
     pub fn set_cc_algorithm_name(&self, name: String) -> Result<()> {
         self.try_edit(|config| {
-            config
-                .quiche
-                .set_cc_algorithm_name(&name)
-                .map_err(|_| quic::Error::Config {
-                    setting: "ccAlgorithmName",
-                    reason: format!("{name:?} is none of reno, cubic, bbr2_gcongestion, bbr2, bbr"),
-                })
+            config.quiche.set_cc_algorithm_name(&name).map_err(|_| quic::Error::Config {
+                setting: "ccAlgorithmName",
+                reason: format!("{name:?} is none of reno, cubic, bbr2_gcongestion, bbr2, bbr"),
+            })
         })
     }
 
     /// With how many packets in flight a connection begins: 1 to 65,535. Default 10.
     #[napi]
     pub fn set_initial_congestion_window_packets(&self, packets: f64) -> Result<()> {
-        let packets = number::size(
-            "initialCongestionWindowPackets",
-            packets,
-            1..=u16::MAX.into(),
-        )?;
+        let packets = number::size("initialCongestionWindowPackets", packets, 1..=u16::MAX.into())?;
         self.edit(|config| config.quiche.set_initial_congestion_window_packets(packets))
     }
 

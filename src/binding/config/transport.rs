@@ -24,22 +24,14 @@ impl Config {
     /// Largest UDP payload that we take, told to the peer: 1200 to 65,527 bytes. Default 65,527.
     #[napi]
     pub fn set_max_recv_udp_payload_size(&self, bytes: f64) -> Result<()> {
-        let bytes = number::size(
-            "maxRecvUdpPayloadSize",
-            bytes,
-            MIN_UDP_PAYLOAD..=MAX_UDP_PAYLOAD,
-        )?;
+        let bytes = number::size("maxRecvUdpPayloadSize", bytes, MIN_UDP_PAYLOAD..=MAX_UDP_PAYLOAD)?;
         self.edit(|config| config.quiche.set_max_recv_udp_payload_size(bytes))
     }
 
     /// Largest UDP payload that we send: 1200 to 65,527 bytes. Default 1200, which every path carries.
     #[napi]
     pub fn set_max_send_udp_payload_size(&self, bytes: f64) -> Result<()> {
-        let bytes = number::size(
-            "maxSendUdpPayloadSize",
-            bytes,
-            MIN_UDP_PAYLOAD..=MAX_UDP_PAYLOAD,
-        )?;
+        let bytes = number::size("maxSendUdpPayloadSize", bytes, MIN_UDP_PAYLOAD..=MAX_UDP_PAYLOAD)?;
         self.edit(|config| config.quiche.set_max_send_udp_payload_size(bytes))
     }
 
@@ -89,11 +81,7 @@ impl Config {
     /// The unit of the delays in our acknowledgements, as a power of two of microseconds: 0 to 20. Default 3.
     #[napi]
     pub fn set_ack_delay_exponent(&self, exponent: f64) -> Result<()> {
-        let exponent = number::integer(
-            "ackDelayExponent",
-            exponent,
-            0..=quiche::MAX_ACK_DELAY_EXPONENT,
-        )?;
+        let exponent = number::integer("ackDelayExponent", exponent, 0..=quiche::MAX_ACK_DELAY_EXPONENT)?;
         self.edit(|config| config.quiche.set_ack_delay_exponent(exponent))
     }
 
@@ -123,12 +111,7 @@ impl Config {
     /// Switches datagrams (RFC 9221) on or off, and sets how many may wait: 1 to 65,535 in each direction. Default off.
     /// A received datagram that finds the queue full pushes the oldest out; one to be sent is refused.
     #[napi]
-    pub fn enable_dgram(
-        &self,
-        enabled: bool,
-        recv_queue_length: f64,
-        send_queue_length: f64,
-    ) -> Result<()> {
+    pub fn enable_dgram(&self, enabled: bool, recv_queue_length: f64, send_queue_length: f64) -> Result<()> {
         // With no room at all, quiche would drop what follows a datagram in its packet.
         let receive = number::size("recvQueueLength", recv_queue_length, 1..=u16::MAX.into())?;
         let send = number::size("sendQueueLength", send_queue_length, 1..=u16::MAX.into())?;
@@ -168,11 +151,7 @@ impl Config {
     #[napi]
     pub fn enable_track_unknown_transport_parameters(&self, bytes: f64) -> Result<()> {
         let bytes = number::size("trackUnknownTransportParameters", bytes, ANY_U32)?;
-        self.edit(|config| {
-            config
-                .quiche
-                .enable_track_unknown_transport_parameters(bytes)
-        })
+        self.edit(|config| config.quiche.enable_track_unknown_transport_parameters(bytes))
     }
 
     /// Sends reserved values now and then, so that the network and peers stay tolerant (RFC 9287, RFC 9000 §18.1).

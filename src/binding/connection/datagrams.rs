@@ -23,16 +23,14 @@ impl Connection {
     /// doesn't fit; it then stays.
     #[napi]
     pub fn dgram_recv(&self, buffer: Uint8ArraySlice) -> Result<f64> {
-        self.with(|connection| connection.dgram_recv(buffer))
-            .map(length_or_none)
+        self.with(|connection| connection.dgram_recv(buffer)).map(length_or_none)
     }
 
     /// Copies the begin of the oldest datagram that was received, as much as fits, and leaves it: answers how many bytes
     /// were copied, -1 for none.
     #[napi]
     pub fn dgram_recv_peek(&self, buffer: Uint8ArraySlice) -> Result<f64> {
-        self.with(|connection| connection.dgram_recv_peek(buffer))
-            .map(length_or_none)
+        self.with(|connection| connection.dgram_recv_peek(buffer)).map(length_or_none)
     }
 
     /// Length of the oldest datagram that was received, null for none.
@@ -89,25 +87,17 @@ impl Connection {
     /// Drops the datagrams that wait to be sent and for which `isDoomed` answers true; answers how many. `isDoomed` is
     /// shown a copy of each. What it throws is thrown here, and nothing is dropped.
     #[napi(ts_args_type = "isDoomed: (datagram: Buffer) => boolean")]
-    pub fn dgram_purge_outgoing(
-        &self,
-        env: &Env,
-        is_doomed: Function<Buffer, bool>,
-    ) -> Result<f64> {
+    pub fn dgram_purge_outgoing(&self, env: &Env, is_doomed: Function<Buffer, bool>) -> Result<f64> {
         let waiting = self.with(|connection| connection.dgrams_outgoing())?;
         let mut doomed = Vec::new();
         // JavaScript may use this connection meanwhile, so nothing is borrowed here, and datagrams are known by content.
         for datagram in waiting {
-            if is_doomed
-                .call(datagram.clone().into())
-                .map_err(|error| rethrow(env, error))?
-            {
+            if is_doomed.call(datagram.clone().into()).map_err(|error| rethrow(env, error))? {
                 doomed.push(datagram);
             }
         }
-        let dropped = self.with(|connection| {
-            connection.dgram_purge_outgoing(|data| doomed.iter().any(|other| other == data))
-        })?;
+        let dropped =
+            self.with(|connection| connection.dgram_purge_outgoing(|data| doomed.iter().any(|other| other == data)))?;
         Ok(dropped as f64)
     }
 }

@@ -19,13 +19,7 @@ impl Connection {
     /// All our connection ids by which the peer may reach this connection.
     #[napi]
     pub fn source_ids(&self) -> Result<Vec<Buffer>> {
-        self.with(|connection| {
-            Ok(connection
-                .live()?
-                .source_ids()
-                .map(|id| id.to_vec().into())
-                .collect())
-        })
+        self.with(|connection| Ok(connection.live()?.source_ids().map(|id| id.to_vec().into()).collect()))
     }
 
     /// The peer's connection id on the path in use. It changes with the path.
@@ -43,9 +37,7 @@ impl Connection {
     pub fn new_scid(&self, scid: &[u8], token: &[u8], retire_if_needed: bool) -> Result<f64> {
         self.with(|connection| {
             let (scid, token) = (connection_id("scid", scid)?, reset_token(token)?);
-            Ok(connection
-                .by_hand("newScid")?
-                .new_scid(&scid, token, retire_if_needed)?)
+            Ok(connection.by_hand("newScid")?.new_scid(&scid, token, retire_if_needed)?)
         })
         .map(|sequence| sequence as f64)
     }

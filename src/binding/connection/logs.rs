@@ -54,9 +54,7 @@ impl Connection {
         self.with(|connection| {
             let quiche = connection.live_mut()?;
             let path = Path::new(&path);
-            quiche.set_keylog(Box::new(
-                append(path).map_err(|error| refused("keylog", path, &error))?,
-            ));
+            quiche.set_keylog(Box::new(append(path).map_err(|error| refused("keylog", path, &error))?));
             Ok(())
         })
     }
@@ -67,9 +65,6 @@ fn qlog_level(level: Option<f64>) -> Result<quiche::QlogLevel> {
         Some(0.0) => Ok(quiche::QlogLevel::Core),
         None | Some(1.0) => Ok(quiche::QlogLevel::Base),
         Some(2.0) => Ok(quiche::QlogLevel::Extra),
-        Some(other) => Err(invalid_argument(
-            "level",
-            &format!("expected 0, 1 or 2, got {other}"),
-        )),
+        Some(other) => Err(invalid_argument("level", &format!("expected 0, 1 or 2, got {other}"))),
     }
 }

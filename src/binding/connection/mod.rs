@@ -46,11 +46,7 @@ pub struct ConnectionError {
 
 impl From<quiche::ConnectionError> for ConnectionError {
     fn from(error: quiche::ConnectionError) -> Self {
-        Self {
-            is_app: error.is_app,
-            error_code: error.error_code as f64,
-            reason: error.reason.into(),
-        }
+        Self { is_app: error.is_app, error_code: error.error_code as f64, reason: error.reason.into() }
     }
 }
 
@@ -104,30 +100,20 @@ mod tests {
     use super::*;
 
     fn connection() -> Connection {
-        let mut config =
-            quic::Config::new(quiche::PROTOCOL_VERSION).expect("quiche's defaults are valid");
+        let mut config = quic::Config::new(quiche::PROTOCOL_VERSION).expect("quiche's defaults are valid");
         let address = "127.0.0.1:4433".parse().expect("a literal address");
         let scid = quiche::ConnectionId::from_ref(&[1; 16]);
-        let connection = quic::Connection::connect(&mut config, None, &scid, address, address)
-            .expect("no I/O yet");
+        let connection = quic::Connection::connect(&mut config, None, &scid, address, address).expect("no I/O yet");
         Connection::from_shared(Rc::new(RefCell::new(connection)))
     }
 
     #[test]
     fn a_panic_poisons_this_connection_alone() {
         let (broken, healthy) = (connection(), connection());
-        let error = broken
-            .with::<()>(|_| panic!("expected by this test"))
-            .expect_err("it panicked");
+        let error = broken.with::<()>(|_| panic!("expected by this test")).expect_err("it panicked");
         assert_eq!(error.status.as_ref(), "Poisoned");
-        let again = broken
-            .with(|connection| connection.live().map(|_| ()))
-            .expect_err("it stays so");
+        let again = broken.with(|connection| connection.live().map(|_| ())).expect_err("it stays so");
         assert_eq!(again.status.as_ref(), "Poisoned");
-        assert!(
-            healthy
-                .with(|connection| connection.live().map(|_| ()))
-                .is_ok()
-        );
+        assert!(healthy.with(|connection| connection.live().map(|_| ())).is_ok());
     }
 }

@@ -44,13 +44,7 @@ impl Connection {
         let config = config.shared();
         catch(|| {
             let scid = connection_id("scid", scid)?;
-            quic::Connection::connect(
-                &mut config.borrow_mut(),
-                server_name.as_deref(),
-                &scid,
-                local,
-                peer,
-            )
+            quic::Connection::connect(&mut config.borrow_mut(), server_name.as_deref(), &scid, local, peer)
         })
         .map(Self::new)
     }
@@ -71,14 +65,7 @@ impl Connection {
         catch(|| {
             let (scid, dcid) = (connection_id("scid", scid)?, connection_id("dcid", dcid)?);
             let name = server_name.as_deref();
-            quic::Connection::connect_with_dcid(
-                &mut config.borrow_mut(),
-                name,
-                &scid,
-                &dcid,
-                local,
-                peer,
-            )
+            quic::Connection::connect_with_dcid(&mut config.borrow_mut(), name, &scid, &dcid, local, peer)
         })
         .map(Self::new)
     }

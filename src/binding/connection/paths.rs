@@ -50,13 +50,7 @@ impl Connection {
     #[napi]
     pub fn paths_iter(&self, from: Address) -> Result<Vec<Address>> {
         let from = SocketAddr::try_from(&from)?;
-        self.with(|connection| {
-            Ok(connection
-                .live()?
-                .paths_iter(from)
-                .map(Address::from)
-                .collect())
-        })
+        self.with(|connection| Ok(connection.live()?.paths_iter(from).map(Address::from).collect()))
     }
 
     /// Whether the path is validated (RFC 9000 §8.2). Throws `InvalidState` if there is no such path.
@@ -74,8 +68,7 @@ impl Connection {
     #[napi]
     pub fn probe_path(&self, local: Address, peer: Address) -> Result<f64> {
         let (local, peer) = (SocketAddr::try_from(&local)?, SocketAddr::try_from(&peer)?);
-        self.with(|connection| connection.probe_path(local, peer))
-            .map(|sequence| sequence as f64)
+        self.with(|connection| connection.probe_path(local, peer)).map(|sequence| sequence as f64)
     }
 
     /// Client: goes over to a path (RFC 9000 §9), at once if it is new. Answers the number of the peer's connection id that
@@ -86,16 +79,14 @@ impl Connection {
     #[napi]
     pub fn migrate(&self, local: Address, peer: Address) -> Result<f64> {
         let (local, peer) = (SocketAddr::try_from(&local)?, SocketAddr::try_from(&peer)?);
-        self.with(|connection| connection.migrate(local, peer))
-            .map(|sequence| sequence as f64)
+        self.with(|connection| connection.migrate(local, peer)).map(|sequence| sequence as f64)
     }
 
     /// Client: goes over to another address of ours, and stays with the peer's. Else as `migrate`.
     #[napi]
     pub fn migrate_source(&self, local: Address) -> Result<f64> {
         let local = SocketAddr::try_from(&local)?;
-        self.with(|connection| connection.migrate_source(local))
-            .map(|sequence| sequence as f64)
+        self.with(|connection| connection.migrate_source(local)).map(|sequence| sequence as f64)
     }
 
     /// Makes the next packet one that the peer must acknowledge, by a PING frame if need be: keeps NAT mappings and idle
@@ -121,8 +112,7 @@ impl Connection {
     /// The largest packet that the path in use was found to carry, in bytes; null before that (`discoverPmtu`).
     #[napi]
     pub fn pmtu(&self) -> Result<Option<f64>> {
-        self.with(|connection| Ok(connection.live()?.pmtu()))
-            .map(|pmtu| pmtu.map(|pmtu| pmtu as f64))
+        self.with(|connection| Ok(connection.live()?.pmtu())).map(|pmtu| pmtu.map(|pmtu| pmtu as f64))
     }
 
     /// Probes again whether the path in use still carries such packets; if not, the search begins anew.
@@ -155,15 +145,10 @@ impl Connection {
     pub fn get_next_release_time(&self) -> Result<Option<ReleaseDecision>> {
         self.with(|connection| {
             let now = Instant::now();
-            Ok(connection
-                .live()?
-                .get_next_release_time()
-                .map(|decision| ReleaseDecision {
-                    delay: decision
-                        .time(now)
-                        .map_or(0.0, |at| to_milliseconds(at.saturating_duration_since(now))),
-                    can_burst: decision.can_burst(),
-                }))
+            Ok(connection.live()?.get_next_release_time().map(|decision| ReleaseDecision {
+                delay: decision.time(now).map_or(0.0, |at| to_milliseconds(at.saturating_duration_since(now))),
+                can_burst: decision.can_burst(),
+            }))
         })
     }
 
@@ -171,11 +156,7 @@ impl Connection {
     /// time, but 1 to 5.
     #[napi]
     pub fn max_release_into_future(&self) -> Result<f64> {
-        self.with(|connection| {
-            Ok(to_milliseconds(
-                connection.live()?.max_release_into_future(),
-            ))
-        })
+        self.with(|connection| Ok(to_milliseconds(connection.live()?.max_release_into_future())))
     }
 
     /// Whether congestion control is BBR's newer implementation; null without a path in use.

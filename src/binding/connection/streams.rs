@@ -40,16 +40,14 @@ impl Connection {
     #[napi]
     pub fn stream_read(&self, id: f64, buffer: Uint8ArraySlice) -> Result<f64> {
         let id = number::stream_id(id)?;
-        self.with(|connection| connection.stream_read(id, buffer))
-            .map(pack_read)
+        self.with(|connection| connection.stream_read(id, buffer)).map(pack_read)
     }
 
     /// Drops up to `bytes` (0 to 2^53-1) of what could be read, without copying. Answers as `streamRead`.
     #[napi]
     pub fn stream_discard(&self, id: f64, bytes: f64) -> Result<f64> {
         let (id, bytes) = (number::stream_id(id)?, number::size("bytes", bytes, ANY)?);
-        self.with(|connection| connection.stream_discard(id, bytes))
-            .map(pack_read)
+        self.with(|connection| connection.stream_discard(id, bytes)).map(pack_read)
     }
 
     /// Offers data to a stream, and its end with `fin`; the first use of an id of ours opens the stream. Answers one number:
@@ -64,8 +62,7 @@ impl Connection {
     #[napi]
     pub fn stream_write(&self, id: f64, data: &[u8], fin: bool) -> Result<f64> {
         let id = number::stream_id(id)?;
-        self.with(|connection| connection.stream_write(id, data, fin))
-            .map(pack_write)
+        self.with(|connection| connection.stream_write(id, data, fin)).map(pack_write)
     }
 
     /// Ends one part of a stream at once and drops what waits in it: `Shutdown.Read` sends STOP_SENDING, `Shutdown.Write`
@@ -90,19 +87,14 @@ impl Connection {
     #[napi]
     pub fn stream_priority(&self, id: f64, urgency: f64, incremental: bool) -> Result<()> {
         let (id, urgency) = (number::stream_id(id)?, number::u8("urgency", urgency)?);
-        self.with(|connection| {
-            Ok(connection
-                .live_mut()?
-                .stream_priority(id, urgency, incremental)?)
-        })
+        self.with(|connection| Ok(connection.live_mut()?.stream_priority(id, urgency, incremental)?))
     }
 
     /// How many bytes `streamWrite` would take now; -2 and -3 or less as there.
     #[napi]
     pub fn stream_capacity(&self, id: f64) -> Result<f64> {
         let id = number::stream_id(id)?;
-        self.with(|connection| connection.stream_capacity(id))
-            .map(pack_write)
+        self.with(|connection| connection.stream_capacity(id)).map(pack_write)
     }
 
     /// Whether `streamWrite` would take `bytes` now (0 to 2^53-1). If not, the stream is reported as writable again when
@@ -124,8 +116,7 @@ impl Connection {
     #[napi]
     pub fn stream_readable_len(&self, id: f64, max: f64) -> Result<f64> {
         let (id, max) = (number::stream_id(id)?, number::size("max", max, ANY)?);
-        self.with(|connection| Ok(connection.live()?.stream_readable_len(id, max)))
-            .map(|bytes| bytes as f64)
+        self.with(|connection| Ok(connection.live()?.stream_readable_len(id, max))).map(|bytes| bytes as f64)
     }
 
     /// Whether all that the peer sent on the stream was read, to its end or its reset; true for no such stream.
@@ -145,8 +136,7 @@ impl Connection {
     /// How many more streams of a kind we may open now, by the peer's limit (RFC 9000 §4.6).
     #[napi]
     pub fn streams_left(&self, bidi: bool) -> Result<f64> {
-        self.with(|connection| connection.streams_left(bidi))
-            .map(|count| count as f64)
+        self.with(|connection| connection.streams_left(bidi)).map(|count| count as f64)
     }
 
     /// As `streamsLeft(true)`: quiche's name.
@@ -178,24 +168,14 @@ impl Connection {
     /// `DrivenByEndpoint`: an endpoint reports these as changes.
     #[napi]
     pub fn stream_readable_next(&self) -> Result<f64> {
-        self.with(|connection| {
-            Ok(connection
-                .by_hand("streamReadableNext")?
-                .stream_readable_next())
-        })
-        .map(id_or_none)
+        self.with(|connection| Ok(connection.by_hand("streamReadableNext")?.stream_readable_next())).map(id_or_none)
     }
 
     /// The next stream that takes data, which isn't answered again before it was blocked; -1 for none. Throws
     /// `DrivenByEndpoint`: an endpoint reports these as changes.
     #[napi]
     pub fn stream_writable_next(&self) -> Result<f64> {
-        self.with(|connection| {
-            Ok(connection
-                .by_hand("streamWritableNext")?
-                .stream_writable_next())
-        })
-        .map(id_or_none)
+        self.with(|connection| Ok(connection.by_hand("streamWritableNext")?.stream_writable_next())).map(id_or_none)
     }
 }
 
@@ -204,10 +184,7 @@ pub(in crate::binding) fn shutdown(direction: f64) -> Result<quiche::Shutdown> {
     match direction {
         0.0 => Ok(quiche::Shutdown::Read),
         1.0 => Ok(quiche::Shutdown::Write),
-        other => Err(invalid_argument(
-            "direction",
-            &format!("expected 0 (read) or 1 (write), got {other}"),
-        )),
+        other => Err(invalid_argument("direction", &format!("expected 0 (read) or 1 (write), got {other}"))),
     }
 }
 
@@ -242,27 +219,9 @@ mod tests {
 
     #[test]
     fn outcomes_are_told_apart_by_one_number() {
-        assert_eq!(
-            pack_read(Read::Data {
-                bytes: 0,
-                fin: false
-            }),
-            0.0
-        );
-        assert_eq!(
-            pack_read(Read::Data {
-                bytes: 0,
-                fin: true
-            }),
-            1.0
-        );
-        assert_eq!(
-            pack_read(Read::Data {
-                bytes: 7,
-                fin: true
-            }),
-            15.0
-        );
+        assert_eq!(pack_read(Read::Data { bytes: 0, fin: false }), 0.0);
+        assert_eq!(pack_read(Read::Data { bytes: 0, fin: true }), 1.0);
+        assert_eq!(pack_read(Read::Data { bytes: 7, fin: true }), 15.0);
         assert_eq!(pack_read(Read::Blocked), -1.0);
         assert_eq!(pack_read(Read::Finished), -2.0);
         assert_eq!(pack_read(Read::Reset { code: 0 }), -3.0);
@@ -273,9 +232,6 @@ mod tests {
     #[test]
     fn codes_beyond_javascript_are_cut_and_stay_exact() {
         assert_eq!(pack_code(u64::MAX), -(number::MAX_SAFE_INTEGER as f64));
-        assert_eq!(
-            pack_code(MAX_CODE - 1),
-            -(number::MAX_SAFE_INTEGER as f64) + 1.0
-        );
+        assert_eq!(pack_code(MAX_CODE - 1), -(number::MAX_SAFE_INTEGER as f64) + 1.0);
     }
 }

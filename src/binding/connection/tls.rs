@@ -13,12 +13,7 @@ impl Connection {
     /// The peer's certificate, DER; null for none, or not yet.
     #[napi]
     pub fn peer_cert(&self) -> Result<Option<Buffer>> {
-        self.with(|connection| {
-            Ok(connection
-                .live()?
-                .peer_cert()
-                .map(|der| der.to_vec().into()))
-        })
+        self.with(|connection| Ok(connection.live()?.peer_cert().map(|der| der.to_vec().into())))
     }
 
     /// The peer's certificates as it sent them, DER, leaf first; null for none, or not yet. They can be read while the
@@ -53,12 +48,7 @@ impl Connection {
     /// same server; null as long as the server has sent no ticket. It holds secrets.
     #[napi]
     pub fn session(&self) -> Result<Option<Buffer>> {
-        self.with(|connection| {
-            Ok(connection
-                .live()?
-                .session()
-                .map(|session| session.to_vec().into()))
-        })
+        self.with(|connection| Ok(connection.live()?.session().map(|session| session.to_vec().into())))
     }
 
     /// Client: resumes an earlier session. Only before the first `send`: throws `InvalidState` later, and on a server. Throws
@@ -71,6 +61,5 @@ impl Connection {
 
 fn parse_alert(alert: f64) -> Result<Alert> {
     let code = number::u8("alert", alert)?;
-    Alert::new(code)
-        .ok_or_else(|| invalid_argument("alert", &format!("there is no TLS alert {code}")))
+    Alert::new(code).ok_or_else(|| invalid_argument("alert", &format!("there is no TLS alert {code}")))
 }
