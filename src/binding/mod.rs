@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod bytes;
+pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod error;

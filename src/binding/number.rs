@@ -71,11 +71,6 @@ pub fn factor(name: &str, value: f64, range: RangeInclusive<f64>) -> Result<f64>
     Err(Error::new(Code::OUT_OF_RANGE, format!("{name}: expected a number from {low} to {high}, got {value}")))
 }
 
-/// A time in milliseconds with fractions.
-pub fn to_milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

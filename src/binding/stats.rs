@@ -4,7 +4,7 @@ use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
 
 use super::address::Address;
-use super::number::to_milliseconds;
+use super::clock;
 
 /// Statistics of a connection. Counters start at 0 with the connection.
 #[napi(object, object_from_js = false)]
@@ -93,7 +93,7 @@ impl From<quiche::Stats> for ConnectionStats {
             streams_blocked_uni_recv_count: stats.streams_blocked_uni_recv_count as f64,
             path_challenge_rx_count: stats.path_challenge_rx_count as f64,
             amplification_limited_count: stats.amplification_limited_count as f64,
-            bytes_in_flight_duration: to_milliseconds(stats.bytes_in_flight_duration),
+            bytes_in_flight_duration: clock::milliseconds(stats.bytes_in_flight_duration),
             tx_buffered_consistent: stats.tx_buffered_state == quiche::TxBufferTrackingState::Ok,
         }
     }
@@ -184,10 +184,10 @@ impl From<quiche::PathStats> for PathStats {
             dgram_recv: stats.dgram_recv as f64,
             dgram_sent: stats.dgram_sent as f64,
             dgram_lost: stats.dgram_lost as f64,
-            rtt: to_milliseconds(stats.rtt),
-            min_rtt: stats.min_rtt.map(to_milliseconds),
-            max_rtt: stats.max_rtt.map(to_milliseconds),
-            rttvar: to_milliseconds(stats.rttvar),
+            rtt: clock::milliseconds(stats.rtt),
+            min_rtt: stats.min_rtt.map(clock::milliseconds),
+            max_rtt: stats.max_rtt.map(clock::milliseconds),
+            rttvar: clock::milliseconds(stats.rttvar),
             cwnd: stats.cwnd as f64,
             sent_bytes: stats.sent_bytes as f64,
             recv_bytes: stats.recv_bytes as f64,

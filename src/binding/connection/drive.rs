@@ -1,15 +1,14 @@
 //! Packets and time: what an endpoint does, by hand.
 
 use std::net::SocketAddr;
-use std::time::Instant;
 
 use napi_derive::napi;
 
 use super::{Connection, RecvInfo, SendInfo};
 use crate::binding::address::Address;
 use crate::binding::bytes::Uint8ArraySlice;
+use crate::binding::clock;
 use crate::binding::error::Result;
-use crate::binding::number::to_milliseconds;
 use crate::quic::Transmit;
 
 #[napi]
@@ -54,7 +53,7 @@ impl Connection {
     #[napi]
     pub fn timeout(&self) -> Result<Option<f64>> {
         self.with(|connection| Ok(connection.live()?.timeout()))
-            .map(|timeout| timeout.map(|timeout| to_milliseconds(timeout).ceil()))
+            .map(|timeout| timeout.map(|timeout| clock::milliseconds(timeout).ceil()))
     }
 
     /// Does what is due: loss detection, key updates, the end after the idle timeout. Nothing when called early. Call
@@ -74,7 +73,7 @@ impl From<Transmit> for SendInfo {
             bytes: transmit.bytes as u32,
             from: transmit.from.into(),
             to: transmit.to.into(),
-            at: to_milliseconds(transmit.delay(Instant::now())),
+            at: clock::milliseconds(transmit.delay(clock::now())),
         }
     }
 }

@@ -1,14 +1,13 @@
 //! Paths: migration, probes, path MTU, pacing.
 
 use std::net::SocketAddr;
-use std::time::Instant;
 
 use napi_derive::napi;
 
 use super::Connection;
 use crate::binding::address::Address;
+use crate::binding::clock;
 use crate::binding::error::Result;
-use crate::binding::number::to_milliseconds;
 use crate::binding::path::PathEvent;
 use crate::quic;
 
@@ -144,9 +143,9 @@ impl Connection {
     #[napi]
     pub fn get_next_release_time(&self) -> Result<Option<ReleaseDecision>> {
         self.with(|connection| {
-            let now = Instant::now();
+            let now = clock::now();
             Ok(connection.live()?.get_next_release_time().map(|decision| ReleaseDecision {
-                delay: decision.time(now).map_or(0.0, |at| to_milliseconds(at.saturating_duration_since(now))),
+                delay: decision.time(now).map_or(0.0, |at| clock::milliseconds(at.saturating_duration_since(now))),
                 can_burst: decision.can_burst(),
             }))
         })
@@ -156,7 +155,7 @@ impl Connection {
     /// time, but 1 to 5.
     #[napi]
     pub fn max_release_into_future(&self) -> Result<f64> {
-        self.with(|connection| Ok(to_milliseconds(connection.live()?.max_release_into_future())))
+        self.with(|connection| Ok(clock::milliseconds(connection.live()?.max_release_into_future())))
     }
 
     /// Whether congestion control is BBR's newer implementation; null without a path in use.
