@@ -3,9 +3,14 @@
 pub mod address;
 pub mod bytes;
 pub mod clock;
+pub mod codes;
 pub mod config;
 pub mod connection;
 pub mod error;
+pub mod header;
+pub mod log;
 pub mod number;
 pub mod path;
 pub mod stats;
+pub mod stream;
+pub mod version;

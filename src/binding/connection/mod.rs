@@ -80,7 +80,7 @@ impl Connection {
 
     /// Uses the connection. No borrow outlives this call, and `run` never calls JavaScript. A panic becomes an error,
     /// and is the end of this connection alone.
-    fn with<T>(&self, run: impl FnOnce(&mut quic::Connection) -> quic::Result<T>) -> Result<T> {
+    pub(super) fn with<T>(&self, run: impl FnOnce(&mut quic::Connection) -> quic::Result<T>) -> Result<T> {
         match catch_unwind(AssertUnwindSafe(|| run(&mut self.inner.borrow_mut()))) {
             Ok(outcome) => outcome.map_err(Into::into),
             Err(_) => {
