@@ -53,7 +53,7 @@ pub fn is_bidi(id: u64) -> bool {
 impl Connection {
     /// Reads from a stream into `buffer`.
     pub fn stream_read(&mut self, id: u64, buffer: &mut [u8]) -> Result<Read> {
-        let read = match self.live_mut()?.stream_recv(id, buffer) {
+        let read = match self.readable()?.stream_recv(id, buffer) {
             Ok((bytes, fin)) => Read::Data { bytes, fin },
             Err(quiche::Error::Done) => Read::Blocked,
             Err(quiche::Error::StreamReset(code)) => Read::Reset { code },
