@@ -31,7 +31,9 @@ impl Endpoint {
     /// A datagram of QUIC v1 for no connection of ours, long enough for an Initial.
     pub(super) fn newcomer(&mut self, datagram: &mut [u8], from: SocketAddr, now: Instant) {
         let header = quiche::Header::from_slice(datagram, ID_LENGTH);
-        let Ok(header) = header else { return self.stray(datagram, from) };
+        let Ok(header) = header else {
+            return self.stray(datagram, from);
+        };
         if header.ty != quiche::Type::Initial || self.server.is_none() {
             return self.stray(datagram, from);
         }
@@ -52,7 +54,9 @@ impl Endpoint {
     /// RFC 9000 §6: tells a client of another version which one we speak.
     pub(super) fn negotiate_version(&mut self, datagram: &mut [u8], from: SocketAddr) {
         let header = quiche::Header::from_slice(datagram, ID_LENGTH);
-        let Ok(header) = header else { return self.stray(datagram, from) };
+        let Ok(header) = header else {
+            return self.stray(datagram, from);
+        };
         if self.server.is_none() {
             return self.stray(datagram, from);
         }
@@ -83,7 +87,14 @@ impl Endpoint {
         let mut packet = vec![0; 256];
         let written = self.ids.mint_retry_id().and_then(|id| {
             let token = self.tokens.mint(from, &header.dcid, self.epoch.unix_at(now))?;
-            Ok(quiche::retry(&header.scid, &header.dcid, &id, &token, header.version, &mut packet)?)
+            Ok(quiche::retry(
+                &header.scid,
+                &header.dcid,
+                &id,
+                &token,
+                header.version,
+                &mut packet,
+            )?)
         });
         if let Ok(length) = written {
             packet.truncate(length);
@@ -143,7 +154,9 @@ impl Endpoint {
         };
         let config = &mut *config.borrow_mut();
         let scid = self.ids.mint()?;
-        config.quiche.set_stateless_reset_token(Some(self.ids.reset_token(&scid)));
+        config
+            .quiche
+            .set_stateless_reset_token(Some(self.ids.reset_token(&scid)));
         let retry = original.map(|original| RetryIds {
             original_destination: quiche::ConnectionId::from_vec(original),
             retry_source: header.dcid.clone(),

@@ -113,7 +113,12 @@ impl Endpoint {
         if slot.admitted_from.is_none() || slot.phase >= Phase::Connected {
             return;
         }
-        let Some(Coalesced { short: Some(offset), .. }) = layout else { return };
+        let Some(Coalesced {
+            short: Some(offset), ..
+        }) = layout
+        else {
+            return;
+        };
         if offset > 0 && slot.connection.borrow().is_verification_pending() {
             self.hold(key, &datagram[offset..], info);
         }
@@ -122,7 +127,10 @@ impl Endpoint {
     fn hold(&mut self, key: usize, packet: &[u8], info: quiche::RecvInfo) {
         let held = &mut self.slots[key].held;
         if held.len() < MAX_HELD {
-            held.push(Held { bytes: packet.to_vec(), info });
+            held.push(Held {
+                bytes: packet.to_vec(),
+                info,
+            });
             self.stats.held += 1;
         }
     }

@@ -50,7 +50,9 @@ impl Endpoint {
     /// Answers whether all went in.
     fn transmit_replies(&mut self, batch: &mut Batch) -> bool {
         while let Some((packet, to)) = self.replies.front() {
-            let Some(room) = batch.room(packet.len()) else { return false };
+            let Some(room) = batch.room(packet.len()) else {
+                return false;
+            };
             room[..packet.len()].copy_from_slice(packet);
             let (length, number) = (packet.len(), self.addresses.number(*to));
             batch.push(length, number);
@@ -68,7 +70,9 @@ impl Endpoint {
                 if paced.info.at > now + TIMER_GRANULARITY {
                     return Turn::Done;
                 }
-                let Some(room) = batch.room(paced.bytes.len()) else { return Turn::Full };
+                let Some(room) = batch.room(paced.bytes.len()) else {
+                    return Turn::Full;
+                };
                 room[..paced.bytes.len()].copy_from_slice(&paced.bytes);
                 let (length, to) = (paced.bytes.len(), paced.info.to);
                 self.slots[key].paced = None;
@@ -77,7 +81,9 @@ impl Endpoint {
             if sent >= quantum {
                 return Turn::Over;
             }
-            let Some(room) = batch.room(ROOM) else { return Turn::Full };
+            let Some(room) = batch.room(ROOM) else {
+                return Turn::Full;
+            };
             let connection = self.slots[key].connection.clone();
             let packet = guarded(&connection, |connection| {
                 let quiche = connection.live_mut()?;
@@ -93,7 +99,10 @@ impl Endpoint {
             match packet {
                 Ok(Some((length, info))) if info.at > now + TIMER_GRANULARITY => {
                     self.stats.paced += 1;
-                    self.slots[key].paced = Some(Paced { bytes: room[..length].to_vec(), info });
+                    self.slots[key].paced = Some(Paced {
+                        bytes: room[..length].to_vec(),
+                        info,
+                    });
                     return Turn::Done;
                 }
                 Ok(Some((length, info))) => {
