@@ -9,6 +9,7 @@ use boring::ssl::{SslRef, SslVerifyMode};
 
 use super::config::{Config, Verification};
 use super::error::{Error, Result};
+use super::path::Alias;
 use super::stream::PeerStreams;
 use super::verification::{Alert, Judge, Verdict};
 
@@ -25,6 +26,7 @@ pub struct Connection {
     drive: Option<Drive>,
     pub(super) peer_streams: PeerStreams,
     pub(super) path_events: VecDeque<quiche::PathEvent>,
+    pub(super) alias: Option<Alias>,
     trace_id: String,
     is_server: bool,
     cause: Option<CloseCause>,
@@ -149,6 +151,7 @@ impl Connection {
             drive: None,
             peer_streams: PeerStreams::default(),
             path_events: VecDeque::new(),
+            alias: None,
             trace_id,
             is_server,
             cause: None,

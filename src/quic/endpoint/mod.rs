@@ -6,6 +6,7 @@
 //! | file | concept |
 //! | --- | --- |
 //! | `receive` | routes datagrams; holds what comes too early |
+//! | `rebinding` | follows a peer whose NAT gave it another port |
 //! | `admit` | newcomers: version, token, limits |
 //! | `transmit` | what wants to be sent, in turns |
 //! | `look` | what changed in a connection, and what the endpoint owes it |
@@ -17,6 +18,7 @@ pub mod change;
 mod ids;
 pub mod limits;
 mod look;
+mod rebinding;
 mod receive;
 mod refusal;
 mod slot;
@@ -147,6 +149,11 @@ impl Endpoint {
     /// Sets the address that all datagrams are said to come to. A wildcard is as good as any: it is one path end.
     pub fn set_local_address(&mut self, local: SocketAddr) {
         self.local = Some(normalise(local));
+    }
+
+    /// Sets when newcomers must prove their address.
+    pub fn set_retry(&mut self, retry: RetryPolicy) {
+        self.retry = retry;
     }
 
     /// Accepts newcomers with this configuration from now on; those already accepted keep theirs.
