@@ -6,6 +6,7 @@ pub mod clock;
 pub mod codes;
 pub mod config;
 pub mod connection;
+pub mod endpoint;
 pub mod error;
 pub mod header;
 pub mod log;

@@ -5,10 +5,32 @@ use std::net::SocketAddr;
 use super::connection::Connection;
 use super::error::Result;
 
+/// Path events that wait for the user; the oldest are dropped.
+const MAX_PATH_EVENTS: usize = 64;
+
+/// An address of the peer that quiche doesn't know of: see `endpoint::rebinding`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Alias {
+    /// The address that quiche knows.
+    pub inside: SocketAddr,
+    /// Where the peer is now.
+    pub outside: SocketAddr,
+}
+
 impl Connection {
-    /// The next thing that happened to a path.
+    /// The next thing that happened to a path, from the endpoint that drives the connection or else from quiche.
     pub fn path_event_next(&mut self) -> Result<Option<quiche::PathEvent>> {
+        if let Some(event) = self.path_events.pop_front() {
+            return Ok(Some(event));
+        }
         Ok(self.live_mut()?.path_event_next())
+    }
+
+    pub(super) fn push_path_event(&mut self, event: quiche::PathEvent) {
+        if self.path_events.len() == MAX_PATH_EVENTS {
+            self.path_events.pop_front();
+        }
+        self.path_events.push_back(event);
     }
 
     /// Asks whether a path works (RFC 9000 §8.2); answers the number of the destination id that it uses.

@@ -9,9 +9,15 @@ impl Connection {
         self.ask(|quiche| quiche.stats(), |remains| remains.stats.clone())
     }
 
-    /// Statistics of each path; the last ones when the connection is gone.
+    /// Statistics of each path, the peer's address as it is seen from outside; the last ones when the connection is gone.
     pub fn path_stats(&self) -> Result<Vec<quiche::PathStats>> {
-        self.ask(|quiche| quiche.path_stats().collect(), |remains| remains.paths.clone())
+        let mut paths: Vec<_> = self.ask(|quiche| quiche.path_stats().collect(), |remains| remains.paths.clone())?;
+        if let Some(alias) = self.alias
+            && let Some(path) = paths.iter_mut().find(|path| path.peer_addr == alias.inside)
+        {
+            path.peer_addr = alias.outside;
+        }
+        Ok(paths)
     }
 
     /// The path in use: the active one, else the first known.

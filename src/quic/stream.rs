@@ -53,7 +53,7 @@ pub fn is_bidi(id: u64) -> bool {
 impl Connection {
     /// Reads from a stream into `buffer`.
     pub fn stream_read(&mut self, id: u64, buffer: &mut [u8]) -> Result<Read> {
-        let read = read_outcome(self.live_mut()?.stream_recv(id, buffer))?;
+        let read = read_outcome(self.readable()?.stream_recv(id, buffer))?;
         self.touch_after(read);
         Ok(read)
     }

@@ -22,6 +22,7 @@ pub struct Connection {
 }
 
 // Below the class: napi's macro wants to see it before its methods.
+mod cause;
 mod datagrams;
 mod drive;
 mod ids;
