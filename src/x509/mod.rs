@@ -4,7 +4,30 @@
 //! | module | concept |
 //! | --- | --- |
 //! | [`pem`] | PEM ↔ DER: certificates and private keys in text |
+//! | [`certificate`] | the facts in one certificate; [`name`], [`alt_names`], [`usage`], [`key`] are parts of it |
+//! | [`chain`] | a peer's list of certificates, leaf first, bounded |
+//! | [`create`] | makes certificates; [`key`] makes keys |
 
+pub mod alt_names;
+pub mod certificate;
+pub mod chain;
+mod constraints;
+pub mod create;
+pub mod key;
+pub mod name;
+pub mod oid;
 pub mod pem;
+#[cfg(test)]
+mod testing;
+pub mod usage;
 
+pub use alt_names::{InvalidServerName, ServerName, SubjectAltNames};
+pub use certificate::{BasicConstraints, Certificate, CertificateError, Extension, MAX_CERTIFICATE_BYTES};
+pub use chain::{Chain, ChainError, MAX_CHAIN_BYTES, MAX_CHAIN_LENGTH};
+pub use create::{
+    CaParams, CertificateParams, CreateError, IssuerParams, MAX_TIME, NewCertificate, create_certificate,
+};
+pub use key::{KeyAlgorithm, KeyError, KeyType, generate_key};
+pub use name::Name;
 pub use pem::{PemError, PrivateKey, PrivateKeyFormat};
+pub use usage::{ExtendedKeyUsage, KeyUsage, Purpose};
