@@ -8,6 +8,7 @@
 //! | [`chain`] | a peer's list of certificates, leaf first, bounded |
 //! | [`anchors`] | whom the application trusts from the start |
 //! | [`verify`] | judges a chain by the rules of the web, up to an anchor |
+//! | [`successor`] | judges a chain by the rule of peers whose keys change |
 //! | [`error`] | which check failed on which certificate |
 //! | [`create`] | makes certificates; [`key`] makes keys |
 
@@ -23,6 +24,7 @@ pub mod name;
 pub mod oid;
 pub mod pem;
 mod signature;
+pub mod successor;
 #[cfg(test)]
 mod testing;
 pub mod usage;
@@ -39,5 +41,6 @@ pub use error::VerifyError;
 pub use key::{KeyAlgorithm, KeyError, KeyType, generate_key};
 pub use name::Name;
 pub use pem::{PemError, PrivateKey, PrivateKeyFormat};
+pub use successor::{Dates, Identity, SuccessorChain, SuccessorOptions, Target, verify_signed_by_successor};
 pub use usage::{ExtendedKeyUsage, KeyUsage, Purpose};
 pub use verify::{VerifiedChain, VerifyOptions, verify_chain};
