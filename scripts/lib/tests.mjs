@@ -1,0 +1,119 @@
+// Runs the two test suites, shown live, and counts what they say.
+
+import fs from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+
+import { excerpt, nodeTool, root, run, stateDir } from './process.mjs';
+import { duration, say, startStep, table } from './terminal.mjs';
+
+/** A suite that is still running after this long hangs. */
+const DEADLINE_MS = 15 * 60_000;
+
+/** Compiles and runs all Rust tests: units, tests/, and the examples in doc comments. */
+export async function runCargoTests(args = []) {
+  const locked = process.env.CI ? ['--locked'] : [];
+  const step = startStep('Compiling the Rust tests');
+  const build = await run(['cargo', 'test', '--no-run', ...locked], {
+    log: path.join(stateDir, 'cargo-test.log'),
+    onLine: (line) => step.note(line.trim()),
+  });
+  if (build.code !== 0) {
+    step.failed();
+    say(excerpt(build.output, 60, 60));
+    return suite('cargo test', { failed: 1 });
+  }
+  step.done();
+
+  const colour = process.stdout.isTTY ? ['--color', 'always'] : [];
+  const start = Date.now();
+  const counts = { passed: 0, failed: 0, skipped: 0, failures: [] };
+  const { code } = await run(['cargo', 'test', '--no-fail-fast', ...locked, ...colour, ...separated(args, colour)], {
+    show: true,
+    deadlineMs: DEADLINE_MS,
+    onLine: (line) => addCargoCounts(counts, line),
+  });
+  return suite('cargo test', withCrash(counts, code), Date.now() - start);
+}
+
+/** Runs jest on lib/ and the addon; `node` is another Node's path, `args` go to jest. */
+export async function runJest(args = [], { node = process.execPath, name = 'jest' } = {}) {
+  const report = path.join(stateDir, 'jest.json');
+  fs.rmSync(report, { force: true });
+  const start = Date.now();
+  const jest = nodeTool('jest', 'bin/jest.js')[1];
+  const { code } = await run([node, jest, '--json', `--outputFile=${report}`, ...args], {
+    show: true,
+    capture: false,
+    deadlineMs: DEADLINE_MS,
+  });
+  const ms = Date.now() - start;
+  const result = readJson(report);
+  if (result === undefined) return suite(name, { failed: 1 }, ms);
+  const counts = {
+    passed: result.numPassedTests,
+    failed: result.numFailedTests + result.numRuntimeErrorTestSuites,
+    skipped: result.numPendingTests + result.numTodoTests,
+  };
+  return { ...suite(name, withCrash(counts, code), ms), failures: failuresOf(result) };
+}
+
+/** The suites' counts as a table, and their sum as the one line that other programs read. */
+export function summary(suites) {
+  const rows = suites.map(({ name, passed, failed, skipped, ms }) => [
+    name,
+    `${passed} passed`,
+    `${failed} failed`,
+    `${skipped} skipped`,
+    duration(ms),
+  ]);
+  return table(rows);
+}
+
+export function sumLine(suites) {
+  const sum = (key) => suites.reduce((total, each) => total + each[key], 0);
+  return `${sum('passed')} passed, ${sum('failed')} failed, ${sum('skipped')} skipped`;
+}
+
+function suite(name, counts, ms = 0) {
+  return { name, passed: 0, failed: 0, skipped: 0, failures: [], ...counts, ms };
+}
+
+/** A runner that failed without a failed test has crashed or hung: that counts as one. */
+function withCrash(counts, code) {
+  return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
+}
+
+function addCargoCounts(counts, line) {
+  const failure = /^test (.+) \.\.\. FAILED/.exec(line);
+  if (failure !== null) counts.failures.push(failure[1]);
+  const match = /^test result: .* (\d+) passed; (\d+) failed; (\d+) ignored;/.exec(line);
+  if (match === null) return;
+  counts.passed += Number(match[1]);
+  counts.failed += Number(match[2]);
+  counts.skipped += Number(match[3]);
+}
+
+/** Our arguments, with libtest's colours behind their `--`. */
+function separated(args, colour) {
+  const index = args.indexOf('--');
+  if (index === -1) return [...args, '--', ...colour];
+  return [...args.slice(0, index + 1), ...colour, ...args.slice(index + 1)];
+}
+
+function failuresOf(result) {
+  return result.testResults.flatMap((file) => {
+    const name = path.relative(root, file.name);
+    const failed = file.assertionResults.filter((test) => test.status === 'failed');
+    if (failed.length === 0 && file.status === 'failed') return [name];
+    return failed.map((test) => `${name}: ${test.fullName}`);
+  });
+}
+
+function readJson(file) {
+  try {
+    return JSON.parse(fs.readFileSync(file, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}

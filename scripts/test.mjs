@@ -1,0 +1,34 @@
+// Sets up what is missing, then runs every test and sums them up.
+//
+//   node scripts/test.mjs
+//     --only rust [arguments of cargo test …]
+//     --only js [arguments of jest …]
+//
+// The closing line, `N passed, N failed, N skipped`, is also left in .setup/test-counts for .ci/run.
+
+import fs from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+
+import { stateDir } from './lib/process.mjs';
+import { fail, say } from './lib/terminal.mjs';
+import { runCargoTests, runJest, sumLine, summary } from './lib/tests.mjs';
+import { setup } from './setup.mjs';
+
+const args = process.argv.slice(2);
+const only = args[0] === '--only' ? args.splice(0, 2)[1] : undefined;
+if (only === undefined && args.length > 0) fail('arguments go to one suite: npm run test:rust -- … or test:js -- …');
+
+const countsFile = path.join(stateDir, 'test-counts');
+fs.rmSync(countsFile, { force: true });
+
+await setup(only === 'rust' ? { parts: [] } : {});
+const suites = [];
+if (only !== 'js') suites.push(await runCargoTests(args));
+if (only !== 'rust') suites.push(await runJest(args));
+
+say(`\n${summary(suites)}\n`);
+const line = sumLine(suites);
+fs.writeFileSync(countsFile, `${line}\n`);
+say(line);
+if (suites.some((suite) => suite.failed > 0)) process.exitCode = 1;

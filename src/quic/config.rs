@@ -1,0 +1,83 @@
+//! Settings of connections: quiche's, and what this crate adds to them.
+
+use std::fmt;
+use std::io::Write;
+use std::time::Duration;
+
+use super::error::Result;
+use super::tls::{self, TlsSettings};
+
+/// How long a handshake may take, verification included, unless [`Config::handshake_timeout`] says otherwise.
+/// Generous, since punching through a NAT takes time.
+pub const DEFAULT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Who judges the peer's certificate chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verification {
+    /// Nobody: the peer may be anyone. A server asks for no certificate.
+    None,
+    /// BoringSSL, against the trust anchors of the configuration; a client checks the server's name as well.
+    Chain,
+    /// The application: the handshake pauses until [`settle_verification`](super::Connection::settle_verification).
+    Application,
+}
+
+/// Where something written per connection goes.
+pub type Sink = Box<dyn Write + Send + Sync>;
+/// Opens the sink of one connection, named by its trace id; `None` writes nothing.
+pub type OpenSink = Box<dyn Fn(&str) -> Option<Sink>>;
+
+/// Settings for connections made or accepted with it. A connection takes what it needs when it is made: later changes
+/// do not touch it.
+pub struct Config {
+    /// quiche's own settings.
+    pub quiche: quiche::Config,
+    /// Who judges the peer's chain; `None` leaves it to quiche's `verify_peer`.
+    pub verification: Option<Verification>,
+    /// How long the handshake may take, verification included; zero means without end.
+    pub handshake_timeout: Duration,
+    /// Sends a packet when the connection has been quiet for so long, which keeps NAT mappings and the peer's idle
+    /// timer alive.
+    pub keep_alive_interval: Option<Duration>,
+    /// Opens the qlog file of a connection.
+    pub qlog: Option<OpenSink>,
+    /// Opens the file that takes TLS secrets in SSLKEYLOGFILE format.
+    pub key_log: Option<OpenSink>,
+}
+
+impl Config {
+    /// quiche's defaults, without credentials, with the trust anchors where BoringSSL finds them.
+    pub fn new(version: u32) -> Result<Self> {
+        Ok(Self::around(quiche::Config::new(version)?))
+    }
+
+    /// quiche's defaults over a TLS context made from `settings`.
+    pub fn with_tls(version: u32, settings: &TlsSettings) -> Result<Self> {
+        let context = tls::context(settings)?;
+        Ok(Self::around(quiche::Config::with_boring_ssl_ctx_builder(
+            version, context,
+        )?))
+    }
+
+    fn around(quiche: quiche::Config) -> Self {
+        Self {
+            quiche,
+            verification: None,
+            handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
+            keep_alive_interval: None,
+            qlog: None,
+            key_log: None,
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Config")
+            .field("verification", &self.verification)
+            .field("handshake_timeout", &self.handshake_timeout)
+            .field("keep_alive_interval", &self.keep_alive_interval)
+            .finish_non_exhaustive()
+    }
+}

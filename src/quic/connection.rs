@@ -1,0 +1,382 @@
+//! One quiche connection: made or accepted, driven by hand or by an endpoint, judged, closed, remembered.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+
+use boring::ssl::{SslRef, SslVerifyMode};
+
+use super::config::{Config, Verification};
+use super::error::{Error, Result};
+use super::stream::PeerStreams;
+use super::verification::{Alert, Judge, Verdict};
+
+/// A connection as it is held by an endpoint and by the handles of its user: one thread, no borrow kept across calls.
+pub type SharedConnection = Rc<RefCell<Connection>>;
+
+/// Told by a driven connection that something of it wants to be sent.
+pub(super) type DirtyList = Rc<RefCell<Vec<usize>>>;
+
+/// One QUIC connection.
+pub struct Connection {
+    state: State,
+    judge: Option<Judge>,
+    drive: Option<Drive>,
+    pub(super) peer_streams: PeerStreams,
+    pub(super) path_events: VecDeque<quiche::PathEvent>,
+    trace_id: String,
+    is_server: bool,
+    cause: Option<CloseCause>,
+}
+
+enum State {
+    Live(Box<quiche::Connection>),
+    Closed(Box<Remains>),
+    Poisoned,
+}
+
+/// What ended a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseCause {
+    /// We closed it, or found the peer at fault: `local_error` says why.
+    Local,
+    /// The peer closed it: `peer_error` says why.
+    Peer,
+    /// Nothing came for as long as the idle timeout (RFC 9000 §10.1).
+    IdleTimeout,
+    /// The handshake, verification included, took too long.
+    HandshakeTimeout,
+    /// The peer has lost the connection's state (RFC 9000 §10.3), or our own endpoint let it go.
+    StatelessReset,
+    /// The server speaks no version that we do.
+    VersionMismatch,
+    /// Too much was received and not read, over all connections of the endpoint.
+    MemoryLimit,
+    /// The endpoint was closed under it.
+    Released,
+    /// A panic inside it was caught.
+    Poisoned,
+}
+
+/// What is left of a connection when it is gone.
+pub struct Remains {
+    /// The last statistics.
+    pub stats: quiche::Stats,
+    /// The last statistics of each path.
+    pub paths: Vec<quiche::PathStats>,
+    /// Why it ended, if we said so.
+    pub local_error: Option<quiche::ConnectionError>,
+    /// Why it ended, if the peer said so.
+    pub peer_error: Option<quiche::ConnectionError>,
+    /// Whether it ended by idle timeout.
+    pub is_timed_out: bool,
+    /// What ended it.
+    pub cause: CloseCause,
+    /// quiche's connection, where the peer ended it while data was still unread.
+    unread: Option<Box<quiche::Connection>>,
+}
+
+/// The link from a connection to the endpoint that drives it.
+struct Drive {
+    key: usize,
+    dirty: DirtyList,
+    is_dirty: bool,
+}
+
+/// The connection ids of a connection that a server accepts after a Retry (RFC 9000 §8.1.2).
+#[derive(Debug, Clone)]
+pub struct RetryIds<'a> {
+    /// The destination id of the client's first Initial.
+    pub original_destination: quiche::ConnectionId<'a>,
+    /// The id that our Retry asked the client to use.
+    pub retry_source: quiche::ConnectionId<'a>,
+}
+
+impl Connection {
+    /// Dials: makes a client connection. `server_name` goes into SNI if it is a name, and is what the peer's
+    /// certificate is checked for, name or IP address, where the chain is checked by BoringSSL.
+    pub fn connect(
+        config: &mut Config,
+        server_name: Option<&str>,
+        scid: &quiche::ConnectionId,
+        local: SocketAddr,
+        peer: SocketAddr,
+    ) -> Result<Self> {
+        let mut quiche = quiche::connect(None, scid, local, peer, &mut config.quiche)?;
+        if let Some(name) = server_name {
+            name_peer(quiche.as_mut(), name)?;
+        }
+        Ok(Self::new(quiche, config))
+    }
+
+    /// Accepts: makes a server connection for a client's first Initial, which is still to be received.
+    pub fn accept(
+        config: &mut Config,
+        scid: &quiche::ConnectionId,
+        retry: Option<&RetryIds>,
+        local: SocketAddr,
+        peer: SocketAddr,
+    ) -> Result<Self> {
+        let quiche = match retry {
+            None => quiche::accept(scid, None, local, peer, &mut config.quiche)?,
+            Some(ids) => {
+                let ids = quiche::RetryConnectionIds {
+                    original_destination_cid: &ids.original_destination,
+                    retry_source_cid: &ids.retry_source,
+                };
+                quiche::accept_with_retry(scid, ids, local, peer, &mut config.quiche)?
+            }
+        };
+        Ok(Self::new(quiche, config))
+    }
+
+    fn new(mut quiche: quiche::Connection, config: &Config) -> Self {
+        let is_server = quiche.is_server();
+        let trace_id = quiche.trace_id().to_owned();
+        let judge = config
+            .verification
+            .and_then(|who| set_verification(quiche.as_mut(), who, is_server));
+        if let Some(sink) = config.key_log.as_ref().and_then(|open| open(&trace_id)) {
+            quiche.set_keylog(sink);
+        }
+        if let Some(sink) = config.qlog.as_ref().and_then(|open| open(&trace_id)) {
+            quiche.set_qlog(sink, "polykey-quic".into(), format!("connection {trace_id}"));
+        }
+        Self {
+            state: State::Live(Box::new(quiche)),
+            judge,
+            drive: None,
+            peer_streams: PeerStreams::default(),
+            path_events: VecDeque::new(),
+            trace_id,
+            is_server,
+            cause: None,
+        }
+    }
+
+    /// quiche's connection, while there is one.
+    pub fn live(&self) -> Result<&quiche::Connection> {
+        match &self.state {
+            State::Live(quiche) => Ok(quiche),
+            State::Closed(_) => Err(Error::Closed),
+            State::Poisoned => Err(Error::Poisoned),
+        }
+    }
+
+    /// quiche's connection, while there is one. Call [`touch`](Self::touch) after what may want to be sent.
+    pub fn live_mut(&mut self) -> Result<&mut quiche::Connection> {
+        match &mut self.state {
+            State::Live(quiche) => Ok(quiche),
+            State::Closed(_) => Err(Error::Closed),
+            State::Poisoned => Err(Error::Poisoned),
+        }
+    }
+
+    /// quiche's connection for a call that only its driver may make: the caller itself, unless an endpoint drives it.
+    pub fn by_hand(&mut self, call: &'static str) -> Result<&mut quiche::Connection> {
+        if self.drive.is_some() {
+            return Err(Error::DrivenByEndpoint(call));
+        }
+        self.live_mut()
+    }
+
+    /// BoringSSL's side of the connection.
+    pub fn tls(&mut self) -> Result<&mut SslRef> {
+        Ok(self.live_mut()?.as_mut())
+    }
+
+    /// What is left, once the connection is gone.
+    pub fn remains(&self) -> Option<&Remains> {
+        match &self.state {
+            State::Closed(remains) => Some(remains),
+            State::Live(_) | State::Poisoned => None,
+        }
+    }
+
+    /// The name of this connection in logs and qlog files.
+    pub fn trace_id(&self) -> &str {
+        &self.trace_id
+    }
+
+    /// Whether this is the server's side.
+    pub fn is_server(&self) -> bool {
+        self.is_server
+    }
+
+    /// Whether the peer's chain waits for the application's verdict.
+    pub fn is_verification_pending(&self) -> bool {
+        self.judge
+            .as_ref()
+            .is_some_and(|judge| judge.verdict() == Verdict::Pending)
+    }
+
+    /// The application's verdict on the peer's chain: trusted, or refused with the alert that goes to the peer.
+    /// Answers whether one was asked for: a late or second verdict changes nothing.
+    pub fn settle_verification(&mut self, refusal: Option<Alert>) -> Result<bool> {
+        self.live()?;
+        let settled = self.judge.as_ref().is_some_and(|judge| judge.settle(refusal));
+        if settled {
+            self.touch();
+        }
+        Ok(settled)
+    }
+
+    /// Closes the connection (RFC 9000 §10.2): `app` tells whose error codes `code` is one of. Answers whether this
+    /// call did it: the first reason stays.
+    pub fn close(&mut self, app: bool, code: u64, reason: &[u8]) -> Result<bool> {
+        let closed = match self.live_mut()?.close(app, code, reason) {
+            Ok(()) => true,
+            Err(quiche::Error::Done) => false,
+            Err(error) => return Err(error.into()),
+        };
+        self.touch();
+        Ok(closed)
+    }
+
+    /// Says that something of this connection wants to be sent: puts it on its endpoint's list, once.
+    pub fn touch(&mut self) {
+        if let Some(drive) = &mut self.drive
+            && !drive.is_dirty
+        {
+            drive.is_dirty = true;
+            drive.dirty.borrow_mut().push(drive.key);
+        }
+    }
+
+    /// Marks the connection as one that must not be used any more, after a panic inside it was caught.
+    pub fn poison(&mut self) {
+        self.state = State::Poisoned;
+        self.touch();
+    }
+
+    /// Hands the connection to an endpoint, which knows it by `key`.
+    pub(super) fn drive(&mut self, key: usize, dirty: DirtyList) {
+        self.drive = Some(Drive {
+            key,
+            dirty,
+            is_dirty: false,
+        });
+    }
+
+    /// The endpoint's number for this connection, while one drives it.
+    pub fn key(&self) -> Option<usize> {
+        self.drive.as_ref().map(|drive| drive.key)
+    }
+
+    pub(super) fn clear_dirty(&mut self) {
+        if let Some(drive) = &mut self.drive {
+            drive.is_dirty = false;
+        }
+    }
+
+    /// quiche's connection for reading what arrived before the end: it outlives the connection where data is unread.
+    pub(super) fn readable(&mut self) -> Result<&mut quiche::Connection> {
+        match &mut self.state {
+            State::Live(quiche) => Ok(quiche),
+            State::Closed(remains) => remains.unread.as_deref_mut().ok_or(Error::Closed),
+            State::Poisoned => Err(Error::Poisoned),
+        }
+    }
+
+    /// What ended the connection, or begins to end it; `None` while it lives.
+    pub fn close_cause(&self) -> Option<CloseCause> {
+        match &self.state {
+            State::Closed(remains) => Some(remains.cause),
+            State::Poisoned => Some(CloseCause::Poisoned),
+            State::Live(quiche) => self.cause.or_else(|| cause_of(quiche)),
+        }
+    }
+
+    /// Ends the connection for a reason of the endpoint's own.
+    pub(super) fn end(&mut self, cause: CloseCause, code: quiche::WireErrorCode, reason: &str) {
+        if self.close_cause().is_none() && self.close(false, code as u64, reason.as_bytes()) == Ok(true) {
+            self.cause = Some(cause);
+        }
+    }
+
+    /// Takes note of what quiche said about a received datagram, where it is the cause of the end.
+    pub(super) fn note_failure(&mut self, error: quiche::Error) {
+        if error == quiche::Error::UnknownVersion && !self.is_server {
+            self.cause = Some(CloseCause::VersionMismatch);
+        }
+    }
+
+    /// Lets quiche's connection go; its statistics and its end remain, and with them what is still unread, if the peer
+    /// ended it.
+    pub(super) fn release(&mut self, has_unread: bool) {
+        self.drive = None;
+        let cause = self.close_cause().unwrap_or(CloseCause::Released);
+        let State::Live(quiche) = std::mem::replace(&mut self.state, State::Poisoned) else {
+            return;
+        };
+        let mut remains = Remains {
+            stats: quiche.stats(),
+            paths: quiche.path_stats().collect(),
+            local_error: quiche.local_error().cloned(),
+            peer_error: quiche.peer_error().cloned(),
+            is_timed_out: quiche.is_timed_out(),
+            cause,
+            unread: None,
+        };
+        if has_unread && cause == CloseCause::Peer {
+            remains.unread = Some(quiche);
+        }
+        self.state = State::Closed(Box::new(remains));
+    }
+}
+
+fn cause_of(quiche: &quiche::Connection) -> Option<CloseCause> {
+    if quiche.is_timed_out() {
+        Some(CloseCause::IdleTimeout)
+    } else if quiche.local_error().is_some() {
+        Some(CloseCause::Local)
+    } else if quiche.peer_error().is_some() {
+        Some(CloseCause::Peer)
+    } else if quiche.is_closed() {
+        // Closed without a word from either side: quiche found the token of a stateless reset.
+        Some(CloseCause::StatelessReset)
+    } else {
+        None
+    }
+}
+
+/// Tells BoringSSL whom we expect, so that its chain check includes the name (RFC 6125) or the address.
+fn name_peer(ssl: &mut SslRef, name: &str) -> Result<()> {
+    let refused = |_| Error::Config {
+        setting: "serverName",
+        reason: format!("{name:?} is no host name"),
+    };
+    if let Ok(address) = name.parse::<IpAddr>() {
+        // RFC 6066 §3: no addresses in SNI.
+        return ssl.verify_param_mut().set_ip(address).map_err(refused);
+    }
+    ssl.set_hostname(name).map_err(refused)?;
+    ssl.verify_param_mut().set_host(name).map_err(refused)
+}
+
+/// Sets who judges the peer, before the handshake begins.
+fn set_verification(ssl: &mut SslRef, who: Verification, is_server: bool) -> Option<Judge> {
+    // A server that wants a certificate refuses a client without one: CertificateRequired.
+    let demand = if is_server {
+        SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT
+    } else {
+        SslVerifyMode::PEER
+    };
+    match who {
+        Verification::None => {
+            ssl.set_verify(SslVerifyMode::NONE);
+            None
+        }
+        Verification::Chain => {
+            ssl.set_verify(demand);
+            None
+        }
+        Verification::Application => {
+            let judge = Judge::default();
+            let asked = judge.clone();
+            ssl.set_custom_verify_callback(demand, move |_| asked.ask());
+            Some(judge)
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Streams of a connection: their ids, reading, writing, shutting down, and which of the peer's are new.
+
+use std::collections::HashSet;
+
+use super::connection::Connection;
+use super::error::{Error, Result};
+
+/// What a read gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// `bytes` were written to the buffer; `fin` says that the stream ends with them.
+    Data {
+        /// How many bytes.
+        bytes: usize,
+        /// Whether the stream ends with them.
+        fin: bool,
+    },
+    /// Nothing to read now.
+    Blocked,
+    /// The peer reset its sending part (RFC 9000 §19.4).
+    Reset {
+        /// The peer's application error code.
+        code: u64,
+    },
+    /// The stream is gone: read to its end, reset, or shut down by us.
+    Finished,
+}
+
+/// What a write gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Write {
+    /// So many bytes were taken; fewer than offered, or none, means wait for writability.
+    Taken(usize),
+    /// The peer doesn't want to read on (STOP_SENDING, RFC 9000 §19.5).
+    Stopped {
+        /// The peer's application error code.
+        code: u64,
+    },
+    /// The stream is gone: ended, reset, or shut down by us.
+    Finished,
+}
+
+/// Whether this stream was opened by the server (RFC 9000 §2.1).
+pub fn is_server_initiated(id: u64) -> bool {
+    id & 1 == 1
+}
+
+/// Whether this stream carries data in both directions (RFC 9000 §2.1).
+pub fn is_bidi(id: u64) -> bool {
+    id & 2 == 0
+}
+
+impl Connection {
+    /// Reads from a stream into `buffer`.
+    pub fn stream_read(&mut self, id: u64, buffer: &mut [u8]) -> Result<Read> {
+        let read = match self.readable()?.stream_recv(id, buffer) {
+            Ok((bytes, fin)) => Read::Data { bytes, fin },
+            Err(quiche::Error::Done) => Read::Blocked,
+            Err(quiche::Error::StreamReset(code)) => Read::Reset { code },
+            // quiche forgets a stream once both parts are done.
+            Err(quiche::Error::InvalidStreamState(_)) => Read::Finished,
+            Err(error) => return Err(error.into()),
+        };
+        // Reading gives the peer credit, which has to be told.
+        if matches!(read, Read::Data { .. } | Read::Reset { .. }) {
+            self.touch();
+        }
+        Ok(read)
+    }
+
+    /// Offers data to a stream; opens a stream of ours at its first use, for which the peer's credit must suffice.
+    pub fn stream_write(&mut self, id: u64, data: &[u8], fin: bool) -> Result<Write> {
+        let written = match self.live_mut()?.stream_send(id, data, fin) {
+            Ok(taken) => Write::Taken(taken),
+            // `peer_streams_left_*` may lag: beyond the credit is the same as blocked.
+            Err(quiche::Error::Done | quiche::Error::StreamLimit) => Write::Taken(0),
+            Err(quiche::Error::StreamStopped(code)) => Write::Stopped { code },
+            Err(quiche::Error::InvalidStreamState(_) | quiche::Error::FinalSize) => Write::Finished,
+            Err(error) => return Err(error.into()),
+        };
+        self.touch();
+        Ok(written)
+    }
+
+    /// Ends one part of a stream at once: reading sends STOP_SENDING, writing RESET_STREAM, both with `code`.
+    /// Returns whether there was anything to end.
+    pub fn stream_shutdown(&mut self, id: u64, direction: quiche::Shutdown, code: u64) -> Result<bool> {
+        let ended = match self.live_mut()?.stream_shutdown(id, direction, code) {
+            Ok(()) => true,
+            Err(quiche::Error::Done | quiche::Error::InvalidStreamState(_)) => false,
+            Err(error) => return Err(error.into()),
+        };
+        self.touch();
+        Ok(ended)
+    }
+
+    /// How many more streams of a kind the peer lets us open.
+    pub fn streams_left(&self, bidi: bool) -> Result<u64> {
+        let quiche = self.live()?;
+        Ok(if bidi {
+            quiche.peer_streams_left_bidi()
+        } else {
+            quiche.peer_streams_left_uni()
+        })
+    }
+}
+
+/// Remembers which of the peer's streams have been seen, so that each is new exactly once: a late frame for a stream
+/// that is gone never makes a new one. Its size is bounded by the streams the peer may have open.
+#[derive(Debug, Default)]
+pub(super) struct PeerStreams {
+    bidi: Seen,
+    uni: Seen,
+}
+
+impl PeerStreams {
+    /// Takes note of a stream; answers whether the peer opened it and it is seen for the first time.
+    pub(super) fn is_new(&mut self, id: u64, we_are_server: bool) -> bool {
+        if is_server_initiated(id) == we_are_server {
+            return false;
+        }
+        let index = id >> 2;
+        if is_bidi(id) {
+            self.bidi.insert(index)
+        } else {
+            self.uni.insert(index)
+        }
+    }
+}
+
+/// A set of indices that fills from below.
+#[derive(Debug, Default)]
+struct Seen {
+    /// All below have been seen, but the missing.
+    next: u64,
+    missing: HashSet<u64>,
+}
+
+impl Seen {
+    fn insert(&mut self, index: u64) -> bool {
+        if index < self.next {
+            return self.missing.remove(&index);
+        }
+        self.missing.extend(self.next..index);
+        self.next = index + 1;
+        true
+    }
+}
+
+/// An error that means the caller named a stream that can't be.
+pub fn check_id(id: u64) -> Result<u64> {
+    // RFC 9000 §2.1: stream ids are 62-bit integers.
+    if id < 1 << 62 {
+        Ok(id)
+    } else {
+        Err(Error::Quiche(quiche::Error::InvalidStreamState(id)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_peer_stream_is_new_once_in_any_order() {
+        let mut streams = PeerStreams::default();
+        assert!(streams.is_new(8, true));
+        assert!(streams.is_new(0, true));
+        assert!(!streams.is_new(8, true));
+        assert!(streams.is_new(4, true));
+        assert!(!streams.is_new(4, true));
+        assert!(streams.is_new(2, true));
+    }
+
+    #[test]
+    fn our_own_streams_are_never_new() {
+        let mut streams = PeerStreams::default();
+        assert!(!streams.is_new(1, true));
+        assert!(!streams.is_new(0, false));
+    }
+}
