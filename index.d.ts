@@ -220,6 +220,10 @@ export declare class Config {
  * handle never ends a connection that an endpoint drives.
  */
 export declare class Connection {
+  /** What ended the connection, or begins to end it; null while it lives. */
+  closeCause(): CloseCause | null
+  /** The endpoint's number for this connection, in its changes; null unless an endpoint drives it. */
+  get key(): number | null
   /**
    * Queues a datagram; false when the queue is full and nothing was queued.
    *
@@ -417,8 +421,6 @@ export declare class Connection {
   maxReleaseIntoFuture(): number
   /** Whether congestion control is BBR's newer implementation; null without a path in use. */
   gcongestionEnabled(): boolean | null
-  /** The number by which its endpoint knows the connection; null when none drives it, or does no more. */
-  get key(): number | null
   /** Whether this is the server's side. Answers at any time. */
   isServer(): boolean
   /** Whether the handshake is complete, or ever was. A client's may be before the server has judged it. */
@@ -486,7 +488,8 @@ export declare class Connection {
    * | -2 | finished: the stream is gone, or was ended |
    * | -3 or less | stopped by the peer with code `-3 - n`, which is cut at 2^53 - 4 |
    *
-   * Beyond the peer's limit of streams (`streamsLeft`) nothing is taken.
+   * Beyond the peer's limit of streams (`streamsLeft`) the answer is 0, and nothing was taken, an end without data
+   * neither.
    */
   streamWrite(id: number, data: Uint8Array, fin: boolean): number
   /**
@@ -502,7 +505,7 @@ export declare class Connection {
    * hasn't opened.
    */
   streamPriority(id: number, urgency: number, incremental: boolean): void
-  /** How many bytes `streamWrite` would take now; -2 and -3 or less as there. */
+  /** How many bytes `streamWrite` would take now; -2 and -3 or less as there, -2 also before a stream is opened. */
   streamCapacity(id: number): number
   /**
    * Whether `streamWrite` would take `bytes` now (0 to 2^53-1). If not, the stream is reported as writable again when
@@ -568,6 +571,145 @@ export declare class Connection {
    * `InvalidArgument` if the bytes are no session.
    */
   setSession(session: Uint8Array): void
+  /**
+   * A handle on a stream. Ids are 0 to 2^53-1: the last bit tells who opened it (0 client, 1 server), the one before
+   * the kind (0 bidirectional, 1 unidirectional); each kind counts up in steps of 4 (RFC 9000 §2.1).
+   */
+  stream(id: number): Stream
+}
+
+/**
+ * Drives many connections over one socket: routes datagrams, accepts newcomers, keeps timers. It has no socket: its owner
+ * hands it what was received and sends what it hands out.
+ *
+ * After each call that may change something, take the changes; after anything that may want to be sent (also calls on the
+ * connections' own handles) call `transmit` until it answers 0, and then `timeout` to set a timer for `onTimeout`.
+ */
+export declare class Endpoint {
+  /** An endpoint that accepts nobody until `listen`, and dials after `setLocalAddress`. */
+  constructor(options?: EndpointOptions | undefined | null)
+  /** Sets the address of the socket, a wildcard if it is bound to one: all datagrams are said to come to it. */
+  setLocalAddress(host: string, port: number): void
+  /** Sets when newcomers must prove their address by a Retry. */
+  setRetry(retry: Retry): void
+  /** Accepts newcomers with this configuration from now on; those already accepted keep theirs. */
+  listen(config: Config): void
+  /** Accepts newcomers no more: their packets are strays. */
+  unlisten(): void
+  /**
+   * Dials a literal address. `serverName` is what the server's certificate is checked for, a name or an address, where
+   * the chain is checked (`Verification.Chain`); names go into SNI. Throws `NotBound` before `setLocalAddress`, `Limit`
+   * where there are as many connections as may be, `InvalidConfig` for a name that is none.
+   */
+  connect(config: Config, host: string, port: number, serverName?: string | undefined | null): Connection
+  /** A handle on the connection with this key. Throws `UnknownConnection`. */
+  connection(key: number): Connection
+  /** The number of a literal address in `receive` and `transmit`, valid until `resetAddresses`. */
+  internAddress(host: string, port: number): number
+  /** The address with this number. Throws `InvalidArgument` if there is none. */
+  address(id: number): Address
+  /** Forgets the numbers of all addresses, so that strangers can't fill memory with theirs. */
+  resetAddresses(): void
+  /**
+   * Takes datagrams in: `count` entries of `layout`, each offset, length and address number, over `data`, which is
+   * decrypted in place. Entries that make no sense are counted as invalid. Answers how many records of changes stand in
+   * the changes buffer: if it is full, `takeChanges` gives more.
+   */
+  receive(data: Uint8Array, layout: Int32Array, count: number): number
+  /**
+   * Fills `data` and `layout` with datagrams to be sent, as `receive` takes them. Answers how many; call again until
+   * there is none. `data` must have room for 1500 bytes.
+   */
+  transmit(data: Uint8Array, layout: Int32Array): number
+  /** Says that a datagram handed out by `transmit` could not be sent: counted, and a loss on its path. */
+  sendFailed(): void
+  /** In how many milliseconds, rounded up, `onTimeout` wants to be called; -1 for never. */
+  timeout(): number
+  /** Wakes every connection whose time has come. Answers like `receive`. */
+  onTimeout(): number
+  /** Sets the buffer into which changes are written, three numbers each (see `ChangeKind`). */
+  setChangesBuffer(buffer: Float64Array): void
+  /**
+   * Writes what has changed since it was last asked for into the changes buffer. Answers how many records; if the
+   * buffer is full, call again.
+   */
+  takeChanges(): number
+  /** The next datagram that was nobody's, or null. */
+  takeStray(): StrayDatagram | null
+  /** Keeps up to so many stray datagrams for `takeStray`; with 0 they are counted and dropped. */
+  setMaxStrays(count: number): void
+  /** What happened so far. */
+  stats(): EndpointStats
+  /**
+   * Lets go of all connections at once; no close frame goes out. Handles keep their statistics. Newcomers are accepted
+   * no more; `takeChanges` tells what was closed.
+   */
+  close(): void
+}
+
+/** What the plain part of a packet's header says (RFC 9000 §17). */
+export declare class Header {
+  /**
+   * Reads the header of a datagram's first packet; null if the bytes are no QUIC packet.
+   *
+   * `dcidLength` is the length of our connection ids, 0 to 20: short headers do not carry it. Throws `OutOfRange`.
+   */
+  static parse(datagram: Uint8Array, dcidLength: number): Header | null
+  /** The packet's type; `Short` is the one for data once the handshake is complete (1-RTT). */
+  get type(): 'Initial' | 'Retry' | 'Handshake' | 'ZeroRTT' | 'VersionNegotiation' | 'Short'
+  /** The version; 0 in short headers, which do not carry it, and in version negotiation. */
+  get version(): number
+  /** The destination connection id. */
+  get dcid(): Buffer
+  /** The source connection id; empty in short headers, which do not carry it. */
+  get scid(): Buffer
+  /** The token of an Initial (empty for none) or a Retry; null in other packets. */
+  get token(): Buffer | null
+  /** The versions that a version negotiation offers; null in other packets. */
+  get versions(): Array<number> | null
+}
+
+/**
+ * A stream of a connection, by its id. It holds no state: any number of handles may stand for one stream, and one may
+ * stand for a stream that is still to be opened, or is gone.
+ *
+ * Methods answer what is to be expected (blocked, finished, reset or stopped by the peer) as values, and throw as the
+ * connection does: `Closed`, `Poisoned`.
+ */
+export declare class Stream {
+  /** The stream's id. */
+  get id(): number
+  /** Whether the server opened it, or would. */
+  get isServerInitiated(): boolean
+  /** Whether it carries data in both directions. */
+  get isBidirectional(): boolean
+  /** Reads into the buffer. */
+  read(buffer: Uint8Array): StreamRead
+  /** Drops up to `bytes` (0 to 2^53-1) of what could be read, without copying. */
+  discard(bytes: number): StreamRead
+  /** Offers data, and the stream's end with `fin` (default false). The first use of a stream of ours opens it. */
+  write(data: Uint8Array, fin?: boolean | undefined | null): StreamWrite
+  /**
+   * Ends the stream, after some last data if given: as `write` with `fin`. If fewer bytes than offered were taken,
+   * it is still open.
+   */
+  end(data?: Uint8Array | undefined | null): StreamWrite
+  /** Ends one part of the stream at once and drops what waits in it: see `Connection.streamShutdown`. */
+  shutdown(direction: Shutdown | 0 | 1, code: number): boolean
+  /** Sets which streams send first: see `Connection.streamPriority`. */
+  priority(urgency: number, incremental: boolean): void
+  /** How many bytes `write` would take now. */
+  capacity(): StreamWrite
+  /** Whether there is something to read: data, the end, or a reset. */
+  isReadable(): boolean
+  /** How many bytes `read` would give now, counted up to `max` (0 to 2^53-1). */
+  readableLength(max: number): number
+  /** Whether `write` would take `bytes` (default 1): see `Connection.streamWritable`. */
+  isWritable(bytes?: number | undefined | null): boolean
+  /** Whether all that the peer sent was read, to its end or its reset; true for a stream that is not there. */
+  isFinished(): boolean
+  /** Whether the stream is over in each direction that it has; false for one that never was. */
+  isClosed(): boolean
 }
 
 /** An IP address with a UDP port. */
@@ -580,6 +722,45 @@ export interface Address {
   /** 0 to 65535. */
   port: number
 }
+
+/** What a record of changes says. A record is three numbers: the kind, the `key` of the connection, a value. */
+export declare enum ChangeKind {
+  /** The peer's certificate chain waits for a verdict: `peerCertChain`, `settleVerification`. */
+  Verify = 1,
+  /** The handshake is complete and the peer trusted: a newcomer to show, or a dial that succeeded. */
+  Connected = 2,
+  /**
+   * The other side is known to have accepted us: on a server at once, on a client with the server's first 1-RTT
+   * packet. A foreign server may send one before it has judged the client's certificate.
+   */
+  Confirmed = 3,
+  /** The peer opened the stream `value`: told once, before all else about it. */
+  StreamOpened = 4,
+  /** The stream `value` has something to read. Told at an edge: read until blocked. May be spurious. */
+  StreamReadable = 5,
+  /** The stream `value` takes data again, or was stopped. Told at an edge. May be spurious. */
+  StreamWritable = 6,
+  /** Datagrams can be read: until there is none. */
+  DatagramReadable = 7,
+  /** The peer lets us open streams again: bidirectional (`value` 0) or unidirectional (1). */
+  StreamsAvailable = 8,
+  /** Path events wait: `pathEventNext` until null. */
+  Path = 9,
+  /** The connection begins to end: `closeCause` says why. What was received stays readable; nothing more comes. */
+  Ending = 10,
+  /**
+   * The endpoint let go. The handle keeps statistics, errors, and what the peer had sent before it closed. Another
+   * connection may get the key.
+   */
+  Closed = 11,
+  /** `value` datagrams that are nobody's wait: `takeStray` until null. */
+  Stray = 12,
+  /** A client has got a session ticket: `session`. */
+  Session = 13,
+}
+
+/** What ended a connection. */
+export type CloseCause = 'Local' | 'Peer' | 'IdleTimeout' | 'HandshakeTimeout' | 'StatelessReset' | 'VersionMismatch' | 'MemoryLimit' | 'Released' | 'Poisoned'
 
 /** A congestion control algorithm. */
 export declare enum CongestionControlAlgorithm {
@@ -602,6 +783,47 @@ export interface ConnectionError {
   errorCode: number
   /** What the closing side said for people and logs. */
   reason: Buffer
+}
+
+/**
+ * QUIC's own error codes (RFC 9000 §20.1), as in `ConnectionError` without `isApp`. Codes of the TLS handshake are
+ * `CryptoError`.
+ */
+export declare enum ConnectionErrorCode {
+  /** The connection ends without an error. */
+  NoError = 0,
+  /** The endpoint failed inside. */
+  InternalError = 1,
+  /** The server takes no new connection. */
+  ConnectionRefused = 2,
+  /** More data came than was allowed. */
+  FlowControlError = 3,
+  /** A stream beyond the limit was opened. */
+  StreamLimitError = 4,
+  /** A frame came for a stream whose state doesn't allow it. */
+  StreamStateError = 5,
+  /** The final size of a stream changed, or data came beyond it. */
+  FinalSizeError = 6,
+  /** A frame was malformed. */
+  FrameEncodingError = 7,
+  /** The transport parameters were malformed, or one was missing or forbidden. */
+  TransportParameterError = 8,
+  /** More connection ids were given than allowed. */
+  ConnectionIdLimitError = 9,
+  /** The protocol was broken in a way that has no code of its own. */
+  ProtocolViolation = 10,
+  /** The token in a client's Initial is invalid. */
+  InvalidToken = 11,
+  /** The application ended the connection before the handshake was complete. */
+  ApplicationError = 12,
+  /** More handshake data came than can be buffered. */
+  CryptoBufferExceeded = 13,
+  /** A key update went wrong. */
+  KeyUpdateError = 14,
+  /** Keys were used as often as is safe. */
+  AEADLimitReached = 15,
+  /** The path can't carry QUIC. */
+  NoViablePath = 16,
 }
 
 /** Statistics of a connection. Counters start at 0 with the connection. */
@@ -669,6 +891,164 @@ export interface Credential {
   /** The certificate chain, PEM, leaf first. */
   cert: Uint8Array
 }
+
+/** Error codes of the TLS handshake: 0x100 + the alert (RFC 9001 §4.8, RFC 8446 §6.2). */
+export declare enum CryptoError {
+  /** close_notify, alert 0. */
+  CloseNotify = 256,
+  /** unexpected_message, alert 10. */
+  UnexpectedMessage = 266,
+  /** bad_record_mac, alert 20. */
+  BadRecordMac = 276,
+  /** record_overflow, alert 22. */
+  RecordOverflow = 278,
+  /** handshake_failure, alert 40: nothing in common. */
+  HandshakeFailure = 296,
+  /** bad_certificate, alert 42. */
+  BadCertificate = 298,
+  /** unsupported_certificate, alert 43. */
+  UnsupportedCertificate = 299,
+  /** certificate_revoked, alert 44. */
+  CertificateRevoked = 300,
+  /** certificate_expired, alert 45. */
+  CertificateExpired = 301,
+  /** certificate_unknown, alert 46. */
+  CertificateUnknown = 302,
+  /** illegal_parameter, alert 47. */
+  IllegalParameter = 303,
+  /** unknown_ca, alert 48: no trust anchor. */
+  UnknownCA = 304,
+  /** access_denied, alert 49. */
+  AccessDenied = 305,
+  /** decode_error, alert 50. */
+  DecodeError = 306,
+  /** decrypt_error, alert 51: a signature is wrong. */
+  DecryptError = 307,
+  /** protocol_version, alert 70. */
+  ProtocolVersion = 326,
+  /** insufficient_security, alert 71. */
+  InsufficientSecurity = 327,
+  /** internal_error, alert 80. */
+  InternalError = 336,
+  /** inappropriate_fallback, alert 86. */
+  InappropriateFallback = 342,
+  /** user_canceled, alert 90. */
+  UserCanceled = 346,
+  /** missing_extension, alert 109. */
+  MissingExtension = 365,
+  /** unsupported_extension, alert 110. */
+  UnsupportedExtension = 366,
+  /** unrecognized_name, alert 112. */
+  UnrecognizedName = 368,
+  /** bad_certificate_status_response, alert 113. */
+  BadCertificateStatusResponse = 369,
+  /** unknown_psk_identity, alert 115. */
+  UnknownPSKIdentity = 371,
+  /** certificate_required, alert 116: the server wants one. */
+  CertificateRequired = 372,
+  /** no_application_protocol, alert 120: no ALPN in common. */
+  NoApplicationProtocol = 376,
+}
+
+/** How an endpoint guards its door. All numbers are integers from 0 to 2^53-1. */
+export interface EndpointOptions {
+  /** Default `Adaptive`. */
+  retry?: Retry
+  /** Half-open handshakes that turn adaptive Retry on. Default 64. */
+  retryThreshold?: number
+  /** Seeds the key of the Retry tokens, any length. Default random: a restarted endpoint refuses its predecessor's. */
+  tokenKey?: Uint8Array
+  /**
+   * Seeds connection ids and stateless reset tokens, 16 bytes or more. Default random: a restarted endpoint can't tell
+   * its predecessor's peers that their connections are gone.
+   */
+  statelessResetKey?: Uint8Array
+  /** Connections in all. Default 65,536. */
+  maxConnections?: number
+  /** Accepted connections from one IP address. Default 8,192. */
+  maxConnectionsPerAddress?: number
+  /** Accepted connections whose handshake isn't complete. Default 4,096. */
+  maxHalfOpen?: number
+  /** Accepted connections per second, in bursts of as many; up to 2^32-1. Default 10,000. */
+  maxAcceptsPerSecond?: number
+  /**
+   * Stream data and datagrams received and not yet read, over all connections, in bytes; exact to 1 MiB. Beyond it the
+   * connection that holds most is closed. Default 512 MiB.
+   */
+  maxBufferedBytes?: number
+  /** Stray datagrams kept for `takeStray`. Default 0: they are counted and dropped. */
+  maxStrays?: number
+}
+
+/** What happened at an endpoint since it was made. Bytes are UDP payload. */
+export interface EndpointStats {
+  /** Connections now. */
+  connections: number
+  /** Accepted connections whose handshake isn't complete, now. */
+  halfOpen: number
+  /** Datagrams received. */
+  received: number
+  /** Bytes received. */
+  receivedBytes: number
+  /** Datagrams handed out for sending. */
+  transmitted: number
+  /** Bytes handed out for sending. */
+  transmittedBytes: number
+  /** Datagrams that could not be sent. */
+  sendFailures: number
+  /** Connections dialled. */
+  dialled: number
+  /** Connections accepted. */
+  accepted: number
+  /** Connections let go. */
+  closed: number
+  /** Newcomers' Initials refused by a limit, in all. */
+  refused: number
+  /** Refused: too many connections. */
+  refusedConnections: number
+  /** Refused: too many connections from that address. */
+  refusedAddress: number
+  /** Refused: too many half-open handshakes. */
+  refusedHalfOpen: number
+  /** Refused: too many newcomers in one second. */
+  refusedRate: number
+  /** Connections closed because too much data was received and not read. */
+  closedForMemory: number
+  /** Version negotiation packets sent. */
+  versionNegotiations: number
+  /** Retry packets sent. */
+  retries: number
+  /** Initials refused because their token was forged or expired. */
+  invalidTokens: number
+  /** Stateless resets sent. */
+  statelessResets: number
+  /** Datagrams that were nobody's. */
+  strays: number
+  /** Of these, dropped: nobody listened, or the queue was full. */
+  straysDropped: number
+  /** Datagrams that a connection refused, and Initials that could not be accepted. */
+  invalid: number
+  /** 1-RTT datagrams held back until the peer was judged. */
+  held: number
+  /** Packets delayed by pacing. */
+  paced: number
+  /** Peers that were followed to another port. */
+  rebindings: number
+}
+
+/** Length of the longest connection id, in bytes (RFC 9000 §17.2). */
+export declare const MAX_CONN_ID_LEN: number
+
+/** Length of the shortest datagram with which a client may begin, in bytes (RFC 9000 §14.1). */
+export declare const MIN_CLIENT_INITIAL_LEN: number
+
+/**
+ * Writes a version negotiation packet (RFC 9000 §17.2.1) into the buffer, as the answer to a long header packet of an
+ * unknown version with these ids: its source id and its destination id. Answers the length.
+ *
+ * Throws `BufferTooShort`, and `InvalidArgument` for ids of more than 20 bytes.
+ */
+export declare function negotiateVersion(scid: Uint8Array, dcid: Uint8Array, buffer: Uint8Array): number
 
 /** The two ends of a path. */
 export interface PathAddresses {
@@ -761,6 +1141,9 @@ export interface PathStats {
   startupExit: StartupExit | null
 }
 
+/** The version of QUIC that is spoken: 1 (RFC 9000). */
+export declare const PROTOCOL_VERSION: number
+
 /** How much goes into a qlog. */
 export declare enum QlogLevel {
   /** The most important events. */
@@ -787,6 +1170,18 @@ export interface ReleaseDecision {
   canBurst: boolean
 }
 
+/**
+ * Writes a Retry packet (RFC 9000 §17.2.5) into the buffer, as the answer to an Initial with these ids: its source id and
+ * its destination id. The client comes back to `newScid` with the token, of which you must make sure that it is yours,
+ * fresh, and of this address: `Connection.accept` then wants both ids. Answers the length.
+ *
+ * Throws `BufferTooShort`, `UnknownVersion`, and `InvalidArgument` for ids of more than 20 bytes or an empty token.
+ */
+export declare function retry(scid: Uint8Array, dcid: Uint8Array, newScid: Uint8Array, token: Uint8Array, version: number, buffer: Uint8Array): number
+
+/** When newcomers must prove their address by a Retry (RFC 9000 §8.1). */
+export type Retry = 'Adaptive' | 'Always' | 'Never'
+
 /** The connection ids of a handshake in which the server sent a Retry (RFC 9000 §7.3). */
 export interface RetryConnectionIds {
   /** The destination id of the client's first Initial, before the Retry. */
@@ -807,6 +1202,18 @@ export interface SendInfo {
   at: number
 }
 
+/**
+ * Sends quiche's log to a function, or no more with null. There is one for the process, also with worker threads: the last
+ * one set counts. It is called in a later turn, never keeps the process alive, and what it throws is an uncaught
+ * exception.
+ *
+ * `level` is the least important one to be told: `error`, `warn`, `info` (the default), `debug` or `trace`; or `off`. At
+ * `trace` there are several messages for each packet. More than 4096 messages in one turn are lost; how many is told.
+ *
+ * Throws `InvalidArgument` for another level.
+ */
+export declare function setLogger(callback: ((level: string, target: string, message: string) => void) | null | undefined, level?: 'off' | 'error' | 'warn' | 'info' | 'debug' | 'trace'): void
+
 /** A part of a stream. */
 export declare enum Shutdown {
   /** What we receive: sends STOP_SENDING (RFC 9000 §19.5). */
@@ -824,6 +1231,49 @@ export interface StartupExit {
   /** Why. */
   reason: 'Loss' | 'BandwidthPlateau' | 'PersistentQueue' | 'ConservativeSlowStartRounds'
 }
+
+/** A datagram that was nobody's. */
+export interface StrayDatagram {
+  /** Its bytes. */
+  data: Buffer
+  /** The sender's literal address. */
+  host: string
+  /** The sender's port. */
+  port: number
+}
+
+/**
+ * What reading gave, by `kind`:
+ *
+ * - `data`: `bytes` are in the buffer; with `fin`, the stream ends with them
+ * - `blocked`: nothing to read now
+ * - `finished`: the stream is gone, or never was
+ * - `reset`: the peer reset it with `code` (RFC 9000 §19.4); codes beyond 2^53 are rounded
+ */
+export type StreamRead =
+  | { kind: 'data'; /** How many bytes. */
+    bytes: number; /** Whether the stream ends with them. */
+  fin: boolean }
+  | { kind: 'blocked' }
+  | { kind: 'finished' }
+  | { kind: 'reset'; /** The peer's code. */
+  code: number }
+
+/**
+ * What writing gave, by `kind`:
+ *
+ * - `taken`: so many `bytes` were; fewer than offered: wait until the stream is writable
+ * - `beyondLimit`: nothing was taken, not even the end: the peer's limit doesn't let us open the stream now
+ * - `finished`: the stream is gone, or was ended; for `capacity` also: it isn't opened yet
+ * - `stopped`: the peer wants no more, with `code` (RFC 9000 §19.5); codes beyond 2^53 are rounded
+ */
+export type StreamWrite =
+  | { kind: 'taken'; /** How many bytes. */
+  bytes: number }
+  | { kind: 'beyondLimit' }
+  | { kind: 'finished' }
+  | { kind: 'stopped'; /** The peer's code. */
+  code: number }
 
 /** What the TLS part of connections is made of. */
 export interface TlsSettings {
@@ -897,3 +1347,6 @@ export interface UnknownTransportParameter {
 
 /** Who judges the peer's certificate chain. */
 export type Verification = 'None' | 'Chain' | 'Application'
+
+/** Whether a version of QUIC (0 to 2^32-1) is spoken here. */
+export declare function versionIsSupported(version: number): boolean

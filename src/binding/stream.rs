@@ -25,7 +25,7 @@ pub struct Stream {
 /// - `blocked`: nothing to read now
 /// - `finished`: the stream is gone, or never was
 /// - `reset`: the peer reset it with `code` (RFC 9000 §19.4); codes beyond 2^53 are rounded
-#[napi(discriminant = "kind", discriminant_case = "lowercase", object_from_js = false)]
+#[napi(discriminant = "kind", discriminant_case = "camelCase", object_from_js = false)]
 pub enum StreamRead {
     /// Some data, or the end.
     Data {
@@ -48,15 +48,18 @@ pub enum StreamRead {
 /// What writing gave, by `kind`:
 ///
 /// - `taken`: so many `bytes` were; fewer than offered: wait until the stream is writable
-/// - `finished`: the stream is gone, or was ended
+/// - `beyondLimit`: nothing was taken, not even the end: the peer's limit doesn't let us open the stream now
+/// - `finished`: the stream is gone, or was ended; for `capacity` also: it isn't opened yet
 /// - `stopped`: the peer wants no more, with `code` (RFC 9000 §19.5); codes beyond 2^53 are rounded
-#[napi(discriminant = "kind", discriminant_case = "lowercase", object_from_js = false)]
+#[napi(discriminant = "kind", discriminant_case = "camelCase", object_from_js = false)]
 pub enum StreamWrite {
     /// Some data.
     Taken {
         /// How many bytes.
         bytes: f64,
     },
+    /// The stream can't be opened now.
+    BeyondLimit {},
     /// Nothing any more.
     Finished {},
     /// The peer stopped it.
@@ -187,6 +190,7 @@ impl From<stream::Write> for StreamWrite {
     fn from(write: stream::Write) -> Self {
         match write {
             stream::Write::Taken(bytes) => StreamWrite::Taken { bytes: bytes as f64 },
+            stream::Write::BeyondLimit => StreamWrite::BeyondLimit {},
             stream::Write::Finished => StreamWrite::Finished {},
             stream::Write::Stopped { code } => StreamWrite::Stopped { code: code as f64 },
         }

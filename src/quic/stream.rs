@@ -31,6 +31,8 @@ pub enum Read {
 pub enum Write {
     /// So many bytes were taken; fewer than offered, or none, means wait for writability.
     Taken(usize),
+    /// Nothing was taken, not even the end: the peer's limit doesn't let us open the stream now (RFC 9000 §4.6).
+    BeyondLimit,
     /// The peer doesn't want to read on (STOP_SENDING, RFC 9000 §19.5).
     Stopped {
         /// The peer's application error code.
@@ -69,8 +71,9 @@ impl Connection {
     pub fn stream_write(&mut self, id: u64, data: &[u8], fin: bool) -> Result<Write> {
         let written = match self.live_mut()?.stream_send(id, data, fin) {
             Ok(taken) => Write::Taken(taken),
-            // `peer_streams_left_*` may lag: beyond the credit is the same as blocked.
-            Err(quiche::Error::Done | quiche::Error::StreamLimit) => Write::Taken(0),
+            Err(quiche::Error::Done) => Write::Taken(0),
+            // `peer_streams_left_*` may lag.
+            Err(quiche::Error::StreamLimit) => Write::BeyondLimit,
             Err(quiche::Error::StreamStopped(code)) => Write::Stopped { code },
             Err(quiche::Error::InvalidStreamState(_) | quiche::Error::FinalSize) => Write::Finished,
             Err(error) => return Err(error.into()),

@@ -10,12 +10,6 @@ use crate::binding::stats::{ConnectionStats, PathStats, TransportParams};
 
 #[napi]
 impl Connection {
-    /// The number by which its endpoint knows the connection; null when none drives it, or does no more.
-    #[napi(getter)]
-    pub fn key(&self) -> Result<Option<f64>> {
-        self.with(|connection| Ok(connection.key().map(|key| key as f64)))
-    }
-
     /// Whether this is the server's side. Answers at any time.
     #[napi]
     pub fn is_server(&self) -> Result<bool> {

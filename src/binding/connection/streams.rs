@@ -58,7 +58,8 @@ impl Connection {
     /// | -2 | finished: the stream is gone, or was ended |
     /// | -3 or less | stopped by the peer with code `-3 - n`, which is cut at 2^53 - 4 |
     ///
-    /// Beyond the peer's limit of streams (`streamsLeft`) nothing is taken.
+    /// Beyond the peer's limit of streams (`streamsLeft`) the answer is 0, and nothing was taken, an end without data
+    /// neither.
     #[napi]
     pub fn stream_write(&self, id: f64, data: &[u8], fin: bool) -> Result<f64> {
         let id = number::stream_id(id)?;
@@ -90,7 +91,7 @@ impl Connection {
         self.with(|connection| Ok(connection.live_mut()?.stream_priority(id, urgency, incremental)?))
     }
 
-    /// How many bytes `streamWrite` would take now; -2 and -3 or less as there.
+    /// How many bytes `streamWrite` would take now; -2 and -3 or less as there, -2 also before a stream is opened.
     #[napi]
     pub fn stream_capacity(&self, id: f64) -> Result<f64> {
         let id = number::stream_id(id)?;
@@ -200,6 +201,7 @@ fn pack_read(read: Read) -> f64 {
 fn pack_write(write: Write) -> f64 {
     match write {
         Write::Taken(bytes) => bytes as f64,
+        Write::BeyondLimit => 0.0,
         Write::Finished => FINISHED,
         Write::Stopped { code } => pack_code(code),
     }
