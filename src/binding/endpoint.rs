@@ -201,6 +201,20 @@ impl Endpoint {
         self.inner.set_retry(policy(retry, self.retry_threshold));
     }
 
+    /// Changes the secret behind the Retry tokens, any length: tokens under way become invalid.
+    #[napi]
+    pub fn set_token_key(&mut self, secret: &[u8]) -> Result<()> {
+        Ok(self.inner.set_token_key(secret)?)
+    }
+
+    /// Changes the secret behind connection ids and stateless reset tokens, 16 bytes or more. Throws `Limit` while there
+    /// are connections.
+    #[napi]
+    pub fn set_stateless_reset_key(&mut self, secret: &[u8]) -> Result<()> {
+        check_reset_key(secret)?;
+        Ok(self.inner.set_stateless_reset_key(secret)?)
+    }
+
     /// Accepts newcomers with this configuration from now on; those already accepted keep theirs.
     #[napi]
     pub fn listen(&mut self, config: &Config) {
@@ -392,9 +406,7 @@ fn settings(options: EndpointOptions) -> Result<EndpointSettings> {
     let limit = |name: &str, value: Option<f64>, default: usize| {
         value.map_or(Ok(default), |value| number::size(name, value, number::ANY))
     };
-    if options.stateless_reset_key.as_ref().is_some_and(|key| key.len() < 16) {
-        return Err(invalid_argument("statelessResetKey", "has less than 16 bytes"));
-    }
+    options.stateless_reset_key.as_deref().map_or(Ok(()), check_reset_key)?;
     let RetryPolicy::Adaptive(default_threshold) = RetryPolicy::default() else {
         unreachable!("the default policy is adaptive");
     };
@@ -418,6 +430,10 @@ fn settings(options: EndpointOptions) -> Result<EndpointSettings> {
         token_key: options.token_key.map(|key| key.to_vec()),
         stateless_reset_key: options.stateless_reset_key.map(|key| key.to_vec()),
     })
+}
+
+fn check_reset_key(secret: &[u8]) -> Result<()> {
+    if secret.len() < 16 { Err(invalid_argument("statelessResetKey", "has less than 16 bytes")) } else { Ok(()) }
 }
 
 fn policy(retry: Retry, threshold: usize) -> RetryPolicy {

@@ -1,7 +1,7 @@
 //! One quiche connection: made or accepted, driven by hand or by an endpoint, judged, closed, remembered.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
@@ -25,6 +25,8 @@ pub struct Connection {
     judge: Option<Judge>,
     drive: Option<Drive>,
     pub(super) peer_streams: PeerStreams,
+    /// Streams that took less than they were offered.
+    pub(super) blocked_writers: HashSet<u64>,
     pub(super) path_events: VecDeque<quiche::PathEvent>,
     pub(super) alias: Option<Alias>,
     trace_id: String,
@@ -165,6 +167,7 @@ impl Connection {
             judge,
             drive: None,
             peer_streams: PeerStreams::default(),
+            blocked_writers: HashSet::new(),
             path_events: VecDeque::new(),
             alias: None,
             trace_id,

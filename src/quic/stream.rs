@@ -78,6 +78,11 @@ impl Connection {
             Err(quiche::Error::InvalidStreamState(_) | quiche::Error::FinalSize) => Write::Finished,
             Err(error) => return Err(error.into()),
         };
+        if written == Write::Taken(data.len()) || matches!(written, Write::Stopped { .. } | Write::Finished) {
+            self.blocked_writers.remove(&id);
+        } else {
+            self.blocked_writers.insert(id);
+        }
         self.touch();
         Ok(written)
     }
@@ -124,6 +129,12 @@ impl Connection {
         let read = read_outcome(self.live_mut()?.stream_discard(id, bytes))?;
         self.touch_after(read);
         Ok(read)
+    }
+
+    /// Whether the user waits for this stream to be writable, or should know that it was stopped. quiche calls a stream
+    /// writable after each write that was taken whole, too.
+    pub(super) fn takes_writes_again(&mut self, id: u64) -> Result<bool> {
+        Ok(self.blocked_writers.remove(&id) || matches!(self.stream_capacity(id)?, Write::Stopped { .. }))
     }
 
     /// How many more streams of a kind the peer lets us open.
@@ -180,12 +191,6 @@ impl Seen {
         self.next = index + 1;
         true
     }
-}
-
-/// An error that means the caller named a stream that can't be.
-pub fn check_id(id: u64) -> Result<u64> {
-    // RFC 9000 §2.1: stream ids are 62-bit integers.
-    if id < 1 << 62 { Ok(id) } else { Err(Error::Quiche(quiche::Error::InvalidStreamState(id))) }
 }
 
 #[cfg(test)]

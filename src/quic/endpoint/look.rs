@@ -156,7 +156,9 @@ impl Endpoint {
         }
         while let Some(id) = connection.live_mut()?.stream_writable_next() {
             self.tell_new_stream(key, id, connection);
-            self.changes.push_back(Change::StreamWritable(key, id));
+            if connection.takes_writes_again(id)? {
+                self.changes.push_back(Change::StreamWritable(key, id));
+            }
         }
         let has_credit = [connection.streams_left(true)? > 0, connection.streams_left(false)? > 0];
         let had_credit = std::mem::replace(&mut self.slots[key].had_credit, has_credit);
