@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::connection::Connection;
-use super::error::{Error, Result};
+use super::error::Result;
 
 /// What a read gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
