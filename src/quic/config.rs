@@ -17,7 +17,6 @@ pub enum Verification {
     /// Nobody: the peer may be anyone. A server asks for no certificate.
     None,
     /// BoringSSL, against the trust anchors of the configuration; a client checks the server's name as well.
-
     Chain,
     /// The application: the handshake pauses until [`settle_verification`](super::Connection::settle_verification).
     Application,
@@ -55,7 +54,9 @@ impl Config {
     /// quiche's defaults over a TLS context made from `settings`.
     pub fn with_tls(version: u32, settings: &TlsSettings) -> Result<Self> {
         let context = tls::context(settings)?;
-        Ok(Self::around(quiche::Config::with_boring_ssl_ctx_builder(version, context)?))
+        Ok(Self::around(quiche::Config::with_boring_ssl_ctx_builder(
+            version, context,
+        )?))
     }
 
     fn around(quiche: quiche::Config) -> Self {

@@ -1,6 +1,7 @@
 //! One quiche connection: made or accepted, driven by hand or by an endpoint, judged, closed, remembered.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
@@ -8,6 +9,7 @@ use boring::ssl::{SslRef, SslVerifyMode};
 
 use super::config::{Config, Verification};
 use super::error::{Error, Result};
+use super::path::Alias;
 use super::stream::PeerStreams;
 use super::verification::{Alert, Judge, Verdict};
 
@@ -23,8 +25,11 @@ pub struct Connection {
     judge: Option<Judge>,
     drive: Option<Drive>,
     pub(super) peer_streams: PeerStreams,
+    pub(super) path_events: VecDeque<quiche::PathEvent>,
+    pub(super) alias: Option<Alias>,
     trace_id: String,
     is_server: bool,
+    cause: Option<CloseCause>,
 }
 
 enum State {
@@ -33,8 +38,30 @@ enum State {
     Poisoned,
 }
 
+/// What ended a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseCause {
+    /// We closed it, or found the peer at fault: `local_error` says why.
+    Local,
+    /// The peer closed it: `peer_error` says why.
+    Peer,
+    /// Nothing came for as long as the idle timeout (RFC 9000 §10.1).
+    IdleTimeout,
+    /// The handshake, verification included, took too long.
+    HandshakeTimeout,
+    /// The peer has lost the connection's state (RFC 9000 §10.3), or our own endpoint let it go.
+    StatelessReset,
+    /// The server speaks no version that we do.
+    VersionMismatch,
+    /// Too much was received and not read, over all connections of the endpoint.
+    MemoryLimit,
+    /// The endpoint was closed under it.
+    Released,
+    /// A panic inside it was caught.
+    Poisoned,
+}
+
 /// What is left of a connection when it is gone.
-#[derive(Clone)]
 pub struct Remains {
     /// The last statistics.
     pub stats: quiche::Stats,
@@ -46,8 +73,10 @@ pub struct Remains {
     pub peer_error: Option<quiche::ConnectionError>,
     /// Whether it ended by idle timeout.
     pub is_timed_out: bool,
-    /// Whether its handshake was ever complete.
-    pub was_established: bool,
+    /// What ended it.
+    pub cause: CloseCause,
+    /// quiche's connection, where the peer ended it while data was still unread.
+    unread: Option<Box<quiche::Connection>>,
 }
 
 /// The link from a connection to the endpoint that drives it.
@@ -107,7 +136,9 @@ impl Connection {
     fn new(mut quiche: quiche::Connection, config: &Config) -> Self {
         let is_server = quiche.is_server();
         let trace_id = quiche.trace_id().to_owned();
-        let judge = config.verification.and_then(|who| set_verification(quiche.as_mut(), who, is_server));
+        let judge = config
+            .verification
+            .and_then(|who| set_verification(quiche.as_mut(), who, is_server));
         if let Some(sink) = config.key_log.as_ref().and_then(|open| open(&trace_id)) {
             quiche.set_keylog(sink);
         }
@@ -119,8 +150,11 @@ impl Connection {
             judge,
             drive: None,
             peer_streams: PeerStreams::default(),
+            path_events: VecDeque::new(),
+            alias: None,
             trace_id,
             is_server,
+            cause: None,
         }
     }
 
@@ -175,7 +209,9 @@ impl Connection {
 
     /// Whether the peer's chain waits for the application's verdict.
     pub fn is_verification_pending(&self) -> bool {
-        self.judge.as_ref().is_some_and(|judge| judge.verdict() == Verdict::Pending)
+        self.judge
+            .as_ref()
+            .is_some_and(|judge| judge.verdict() == Verdict::Pending)
     }
 
     /// The application's verdict on the peer's chain: trusted, or refused with the alert that goes to the peer.
@@ -217,13 +253,13 @@ impl Connection {
         self.touch();
     }
 
-    pub(super) fn is_poisoned(&self) -> bool {
-        matches!(self.state, State::Poisoned)
-    }
-
     /// Hands the connection to an endpoint, which knows it by `key`.
     pub(super) fn drive(&mut self, key: usize, dirty: DirtyList) {
-        self.drive = Some(Drive { key, dirty, is_dirty: false });
+        self.drive = Some(Drive {
+            key,
+            dirty,
+            is_dirty: false,
+        });
     }
 
     /// The endpoint's number for this connection, while one drives it.
@@ -237,25 +273,83 @@ impl Connection {
         }
     }
 
-    /// Lets quiche's connection go; its statistics and its end remain.
-    pub(super) fn release(&mut self) {
-        self.drive = None;
-        if let State::Live(quiche) = &self.state {
-            self.state = State::Closed(Box::new(Remains {
-                stats: quiche.stats(),
-                paths: quiche.path_stats().collect(),
-                local_error: quiche.local_error().cloned(),
-                peer_error: quiche.peer_error().cloned(),
-                is_timed_out: quiche.is_timed_out(),
-                was_established: quiche.is_established(),
-            }));
+    /// quiche's connection for reading what arrived before the end: it outlives the connection where data is unread.
+    pub(super) fn readable(&mut self) -> Result<&mut quiche::Connection> {
+        match &mut self.state {
+            State::Live(quiche) => Ok(quiche),
+            State::Closed(remains) => remains.unread.as_deref_mut().ok_or(Error::Closed),
+            State::Poisoned => Err(Error::Poisoned),
         }
+    }
+
+    /// What ended the connection, or begins to end it; `None` while it lives.
+    pub fn close_cause(&self) -> Option<CloseCause> {
+        match &self.state {
+            State::Closed(remains) => Some(remains.cause),
+            State::Poisoned => Some(CloseCause::Poisoned),
+            State::Live(quiche) => self.cause.or_else(|| cause_of(quiche)),
+        }
+    }
+
+    /// Ends the connection for a reason of the endpoint's own.
+    pub(super) fn end(&mut self, cause: CloseCause, code: quiche::WireErrorCode, reason: &str) {
+        if self.close_cause().is_none() && self.close(false, code as u64, reason.as_bytes()) == Ok(true) {
+            self.cause = Some(cause);
+        }
+    }
+
+    /// Takes note of what quiche said about a received datagram, where it is the cause of the end.
+    pub(super) fn note_failure(&mut self, error: quiche::Error) {
+        if error == quiche::Error::UnknownVersion && !self.is_server {
+            self.cause = Some(CloseCause::VersionMismatch);
+        }
+    }
+
+    /// Lets quiche's connection go; its statistics and its end remain, and with them what is still unread, if the peer
+    /// ended it.
+    pub(super) fn release(&mut self, has_unread: bool) {
+        self.drive = None;
+        let cause = self.close_cause().unwrap_or(CloseCause::Released);
+        let State::Live(quiche) = std::mem::replace(&mut self.state, State::Poisoned) else {
+            return;
+        };
+        let mut remains = Remains {
+            stats: quiche.stats(),
+            paths: quiche.path_stats().collect(),
+            local_error: quiche.local_error().cloned(),
+            peer_error: quiche.peer_error().cloned(),
+            is_timed_out: quiche.is_timed_out(),
+            cause,
+            unread: None,
+        };
+        if has_unread && cause == CloseCause::Peer {
+            remains.unread = Some(quiche);
+        }
+        self.state = State::Closed(Box::new(remains));
+    }
+}
+
+fn cause_of(quiche: &quiche::Connection) -> Option<CloseCause> {
+    if quiche.is_timed_out() {
+        Some(CloseCause::IdleTimeout)
+    } else if quiche.local_error().is_some() {
+        Some(CloseCause::Local)
+    } else if quiche.peer_error().is_some() {
+        Some(CloseCause::Peer)
+    } else if quiche.is_closed() {
+        // Closed without a word from either side: quiche found the token of a stateless reset.
+        Some(CloseCause::StatelessReset)
+    } else {
+        None
     }
 }
 
 /// Tells BoringSSL whom we expect, so that its chain check includes the name (RFC 6125) or the address.
 fn name_peer(ssl: &mut SslRef, name: &str) -> Result<()> {
-    let refused = |_| Error::Config { setting: "serverName", reason: format!("{name:?} is no host name") };
+    let refused = |_| Error::Config {
+        setting: "serverName",
+        reason: format!("{name:?} is no host name"),
+    };
     if let Ok(address) = name.parse::<IpAddr>() {
         // RFC 6066 §3: no addresses in SNI.
         return ssl.verify_param_mut().set_ip(address).map_err(refused);
@@ -267,7 +361,11 @@ fn name_peer(ssl: &mut SslRef, name: &str) -> Result<()> {
 /// Sets who judges the peer, before the handshake begins.
 fn set_verification(ssl: &mut SslRef, who: Verification, is_server: bool) -> Option<Judge> {
     // A server that wants a certificate refuses a client without one: CertificateRequired.
-    let demand = if is_server { SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT } else { SslVerifyMode::PEER };
+    let demand = if is_server {
+        SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT
+    } else {
+        SslVerifyMode::PEER
+    };
     match who {
         Verification::None => {
             ssl.set_verify(SslVerifyMode::NONE);

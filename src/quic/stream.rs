@@ -53,7 +53,7 @@ pub fn is_bidi(id: u64) -> bool {
 impl Connection {
     /// Reads from a stream into `buffer`.
     pub fn stream_read(&mut self, id: u64, buffer: &mut [u8]) -> Result<Read> {
-        let read = match self.live_mut()?.stream_recv(id, buffer) {
+        let read = match self.readable()?.stream_recv(id, buffer) {
             Ok((bytes, fin)) => Read::Data { bytes, fin },
             Err(quiche::Error::Done) => Read::Blocked,
             Err(quiche::Error::StreamReset(code)) => Read::Reset { code },
@@ -97,7 +97,11 @@ impl Connection {
     /// How many more streams of a kind the peer lets us open.
     pub fn streams_left(&self, bidi: bool) -> Result<u64> {
         let quiche = self.live()?;
-        Ok(if bidi { quiche.peer_streams_left_bidi() } else { quiche.peer_streams_left_uni() })
+        Ok(if bidi {
+            quiche.peer_streams_left_bidi()
+        } else {
+            quiche.peer_streams_left_uni()
+        })
     }
 }
 
@@ -116,7 +120,11 @@ impl PeerStreams {
             return false;
         }
         let index = id >> 2;
-        if is_bidi(id) { self.bidi.insert(index) } else { self.uni.insert(index) }
+        if is_bidi(id) {
+            self.bidi.insert(index)
+        } else {
+            self.uni.insert(index)
+        }
     }
 }
 
@@ -142,7 +150,11 @@ impl Seen {
 /// An error that means the caller named a stream that can't be.
 pub fn check_id(id: u64) -> Result<u64> {
     // RFC 9000 §2.1: stream ids are 62-bit integers.
-    if id < 1 << 62 { Ok(id) } else { Err(Error::Quiche(quiche::Error::InvalidStreamState(id))) }
+    if id < 1 << 62 {
+        Ok(id)
+    } else {
+        Err(Error::Quiche(quiche::Error::InvalidStreamState(id)))
+    }
 }
 
 #[cfg(test)]
