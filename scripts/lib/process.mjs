@@ -47,8 +47,8 @@ export function nodeTool(packageName, file) {
 /**
  * Runs a command in the project's root; resolves to `{ code, output }`, never rejects.
  * `show` passes the output on as it comes; `onLine` gets each line, without colours; `log` also writes it to a file.
- * With neither `onLine`, `log` nor `capture`, a shown command gets our own terminal. `stopWhen`, asked every second, may answer with
- * a reason to stop it.
+ * With neither `onLine`, `log` nor `capture`, a shown command gets our own terminal.
+ * `stopWhen`, asked every second, may answer with a reason to stop the command.
  */
 export function run(command, { show = false, capture = !show, onLine, log, env = {}, stopWhen } = {}) {
   const [program, ...args] = command;
