@@ -29,12 +29,13 @@ export async function runCargoTests(args = []) {
 
   const colour = process.stdout.isTTY ? ['--color', 'always'] : [];
   const start = Date.now();
-  const counts = { passed: 0, failed: 0, skipped: 0, failures: [] };
+  const counts = { passed: 0, failed: 0, skipped: 0, failures: [], unfinished: 0 };
   const { code } = await run(['cargo', 'test', '--no-fail-fast', ...locked, ...colour, ...separated(args, colour)], {
     show: true,
     stopWhen: overdue('cargo test'),
     onLine: (line) => addCargoCounts(counts, line),
   });
+  counts.failed += counts.unfinished;
   return suite('cargo test', withCrash(counts, code), Date.now() - start);
 }
 
@@ -98,11 +99,14 @@ function withCrash(counts, code) {
   return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
 }
 
+/** Adds what one line of `cargo test` says. A program of tests that starts and gives no result has crashed. */
 function addCargoCounts(counts, line) {
+  if (/^\s+(Running|Doc-tests) /.test(line)) counts.unfinished += 1;
   const failure = /^test (.+) \.\.\. FAILED/.exec(line);
   if (failure !== null) counts.failures.push(failure[1]);
   const match = /^test result: .* (\d+) passed; (\d+) failed; (\d+) ignored;/.exec(line);
   if (match === null) return;
+  counts.unfinished -= 1;
   counts.passed += Number(match[1]);
   counts.failed += Number(match[2]);
   counts.skipped += Number(match[3]);
