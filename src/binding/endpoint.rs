@@ -6,6 +6,7 @@ use napi::bindgen_prelude::{Buffer, Float64Array, Uint8Array};
 use napi_derive::napi;
 
 use super::address::{self, Address};
+use super::bytes::{Int32ArraySlice, Uint8ArraySlice};
 use super::config::Config;
 use super::connection::Connection;
 use super::error::{Code, Error, Result, catch, invalid_argument};
@@ -258,7 +259,7 @@ impl Endpoint {
     /// decrypted in place. Entries that make no sense are counted as invalid. Answers how many records of changes stand in
     /// the changes buffer: if it is full, `takeChanges` gives more.
     #[napi]
-    pub fn receive(&mut self, data: &mut [u8], layout: &[i32], count: f64) -> Result<u32> {
+    pub fn receive(&mut self, data: Uint8ArraySlice, layout: &[i32], count: f64) -> Result<u32> {
         let count = number::size("count", count, number::ANY_U32)?;
         catch(|| self.inner.receive(data, layout, count, now()))?;
         self.take_changes()
@@ -267,7 +268,7 @@ impl Endpoint {
     /// Fills `data` and `layout` with datagrams to be sent, as `receive` takes them. Answers how many; call again until
     /// there is none. `data` must have room for 1500 bytes.
     #[napi]
-    pub fn transmit(&mut self, data: &mut [u8], layout: &mut [i32]) -> Result<u32> {
+    pub fn transmit(&mut self, data: Uint8ArraySlice, layout: Int32ArraySlice) -> Result<u32> {
         catch(|| -> Result<u32> {
             let mut batch = Batch::new(data, layout);
             self.inner.transmit(&mut batch, now());

@@ -194,10 +194,7 @@ impl Endpoint {
 
     /// The connection with this key.
     pub fn connection(&self, key: usize) -> Result<SharedConnection> {
-        self.slots
-            .get(key)
-            .map(|slot| slot.connection.clone())
-            .ok_or(Error::UnknownConnection(key))
+        self.slots.get(key).map(|slot| slot.connection.clone()).ok_or(Error::UnknownConnection(key))
     }
 
     /// How many connections there are.
