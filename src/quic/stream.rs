@@ -140,7 +140,11 @@ impl Connection {
     /// How many more streams of a kind the peer lets us open.
     pub fn streams_left(&self, bidi: bool) -> Result<u64> {
         let quiche = self.live()?;
-        Ok(if bidi { quiche.peer_streams_left_bidi() } else { quiche.peer_streams_left_uni() })
+        Ok(if bidi {
+            quiche.peer_streams_left_bidi()
+        } else {
+            quiche.peer_streams_left_uni()
+        })
     }
 }
 
@@ -170,7 +174,11 @@ impl PeerStreams {
             return false;
         }
         let index = id >> 2;
-        if is_bidi(id) { self.bidi.insert(index) } else { self.uni.insert(index) }
+        if is_bidi(id) {
+            self.bidi.insert(index)
+        } else {
+            self.uni.insert(index)
+        }
     }
 }
 

@@ -166,7 +166,9 @@ impl Endpoint {
     /// no longer be known as ours.
     pub fn set_stateless_reset_key(&mut self, secret: &[u8]) -> Result<()> {
         if !self.slots.is_empty() {
-            return Err(Error::Limit("the stateless reset key can't change while there are connections"));
+            return Err(Error::Limit(
+                "the stateless reset key can't change while there are connections",
+            ));
         }
         self.ids = IdKey::new(Some(secret))?;
         Ok(())
@@ -210,7 +212,10 @@ impl Endpoint {
 
     /// The connection with this key.
     pub fn connection(&self, key: usize) -> Result<SharedConnection> {
-        self.slots.get(key).map(|slot| slot.connection.clone()).ok_or(Error::UnknownConnection(key))
+        self.slots
+            .get(key)
+            .map(|slot| slot.connection.clone())
+            .ok_or(Error::UnknownConnection(key))
     }
 
     /// How many connections there are.
