@@ -223,8 +223,6 @@ export declare class Config {
 export declare class Connection {
   /** What ended the connection, or begins to end it; null while it lives. */
   closeCause(): CloseCause | null
-  /** The endpoint's number for this connection, in its changes; null unless an endpoint drives it. */
-  get key(): number | null
   /**
    * Queues a datagram; false when the queue is full and nothing was queued.
    *
@@ -593,6 +591,13 @@ export declare class Endpoint {
   setLocalAddress(host: string, port: number): void
   /** Sets when newcomers must prove their address by a Retry. */
   setRetry(retry: Retry): void
+  /** Changes the secret behind the Retry tokens, any length: tokens under way become invalid. */
+  setTokenKey(secret: Uint8Array): void
+  /**
+   * Changes the secret behind connection ids and stateless reset tokens, 16 bytes or more. Throws `Limit` while there
+   * are connections.
+   */
+  setStatelessResetKey(secret: Uint8Array): void
   /** Accepts newcomers with this configuration from now on; those already accepted keep theirs. */
   listen(config: Config): void
   /** Accepts newcomers no more: their packets are strays. */

@@ -42,7 +42,9 @@ fn a_handshake_survives_loss_duplication_and_reordering() {
         let mut pair = Pair::new();
         pair.up = lossy(seed, 10);
         pair.down = lossy(seed + 100, 10);
-        pair.server.endpoint.listen(shared(authority.config(Verification::Chain)));
+        pair.server
+            .endpoint
+            .listen(shared(authority.config(Verification::Chain)));
         pair.dial(authority.config(Verification::Chain));
         pair.run_until(|pair| pair.server.count(is_connected) == 1 && pair.client.count(is_confirmed) == 1);
     }
@@ -51,8 +53,13 @@ fn a_handshake_survives_loss_duplication_and_reordering() {
 #[test]
 fn a_retry_proves_the_address_and_the_handshake_goes_on() {
     let authority = Authority::new();
-    let mut pair = Pair::with(EndpointSettings { retry: RetryPolicy::Always, ..Default::default() });
-    pair.server.endpoint.listen(shared(authority.config(Verification::Chain)));
+    let mut pair = Pair::with(EndpointSettings {
+        retry: RetryPolicy::Always,
+        ..Default::default()
+    });
+    pair.server
+        .endpoint
+        .listen(shared(authority.config(Verification::Chain)));
     pair.dial(authority.config(Verification::Chain));
     pair.run();
     // A post-quantum ClientHello takes two datagrams: each is answered, the client follows the first answer.
@@ -65,8 +72,13 @@ fn a_retry_proves_the_address_and_the_handshake_goes_on() {
 #[test]
 fn adaptive_retry_begins_with_too_many_half_open_handshakes() {
     let authority = Authority::new();
-    let mut pair = Pair::with(EndpointSettings { retry: RetryPolicy::Adaptive(2), ..Default::default() });
-    pair.server.endpoint.listen(shared(authority.config(Verification::Application)));
+    let mut pair = Pair::with(EndpointSettings {
+        retry: RetryPolicy::Adaptive(2),
+        ..Default::default()
+    });
+    pair.server
+        .endpoint
+        .listen(shared(authority.config(Verification::Application)));
     for _ in 0..5 {
         pair.dial(authority.config(Verification::Chain));
     }
@@ -79,8 +91,13 @@ fn adaptive_retry_begins_with_too_many_half_open_handshakes() {
 #[test]
 fn a_token_of_another_address_is_refused() {
     let authority = Authority::new();
-    let mut pair = Pair::with(EndpointSettings { retry: RetryPolicy::Always, ..Default::default() });
-    pair.server.endpoint.listen(shared(authority.config(Verification::Chain)));
+    let mut pair = Pair::with(EndpointSettings {
+        retry: RetryPolicy::Always,
+        ..Default::default()
+    });
+    pair.server
+        .endpoint
+        .listen(shared(authority.config(Verification::Chain)));
     let client = pair.dial(authority.config(Verification::Chain));
     assert!(pair.step() && pair.step());
     let mut stolen = pair.client.transmit();
@@ -92,7 +109,12 @@ fn a_token_of_another_address_is_refused() {
     pair.client.receive(&refusals);
     assert_eq!(client.borrow().close_cause(), Some(CloseCause::Peer));
     let client = client.borrow();
-    let error = client.live().expect("draining").peer_error().expect("an error").error_code;
+    let error = client
+        .live()
+        .expect("draining")
+        .peer_error()
+        .expect("an error")
+        .error_code;
     assert_eq!(error, quiche::WireErrorCode::InvalidToken as u64);
 }
 
@@ -100,9 +122,14 @@ fn a_token_of_another_address_is_refused() {
 fn a_server_of_another_version_is_negotiated_with() {
     let authority = Authority::new();
     let mut pair = Pair::new();
-    pair.server.endpoint.listen(shared(authority.config(Verification::None)));
+    pair.server
+        .endpoint
+        .listen(shared(authority.config(Verification::None)));
     // A reserved version (RFC 9000 §15) forces negotiation.
-    let settings = TlsSettings { ca: vec![authority.ca.clone()], ..Default::default() };
+    let settings = TlsSettings {
+        ca: vec![authority.ca.clone()],
+        ..Default::default()
+    };
     let mut config = Config::with_tls(0x1a2a_3a4a, &settings).expect("a configuration");
     config.quiche.set_application_protos(&[b"test"]).expect("a protocol");
     config.verification = Some(Verification::Chain);
@@ -115,17 +142,33 @@ fn a_server_of_another_version_is_negotiated_with() {
 #[test]
 fn limits_refuse_with_connection_refused() {
     let authority = Authority::new();
-    let limits = Limits { connections_per_address: 1, ..Default::default() };
-    let mut pair = Pair::with(EndpointSettings { limits, ..Default::default() });
-    pair.server.endpoint.listen(shared(authority.config(Verification::Chain)));
+    let limits = Limits {
+        connections_per_address: 1,
+        ..Default::default()
+    };
+    let mut pair = Pair::with(EndpointSettings {
+        limits,
+        ..Default::default()
+    });
+    pair.server
+        .endpoint
+        .listen(shared(authority.config(Verification::Chain)));
     pair.dial(authority.config(Verification::Chain));
     pair.run();
     let refused = pair.dial(authority.config(Verification::Chain));
     pair.run();
     assert_eq!(pair.server.endpoint.stats.refused_address, 2);
     let refused = refused.borrow();
-    let error = refused.live().expect("draining").peer_error().cloned().expect("an error");
-    assert_eq!((error.is_app, error.error_code), (false, quiche::WireErrorCode::ConnectionRefused as u64));
+    let error = refused
+        .live()
+        .expect("draining")
+        .peer_error()
+        .cloned()
+        .expect("an error");
+    assert_eq!(
+        (error.is_app, error.error_code),
+        (false, quiche::WireErrorCode::ConnectionRefused as u64)
+    );
 }
 
 #[test]
@@ -161,7 +204,11 @@ fn a_client_without_common_version_says_so() {
         packet.extend_from_slice(id);
     }
     packet.extend_from_slice(&[0x0a, 0x0a, 0x0a, 0x0a]);
-    let reply = common::Datagram { bytes: packet, from: pair.server.address, to: pair.client.address };
+    let reply = common::Datagram {
+        bytes: packet,
+        from: pair.server.address,
+        to: pair.client.address,
+    };
     pair.client.receive(&[reply]);
     pair.run_until(|pair| pair.client.endpoint.is_empty());
     assert_eq!(client.borrow().close_cause(), Some(CloseCause::VersionMismatch));

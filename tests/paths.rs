@@ -23,7 +23,16 @@ fn a_connection_survives_forty_rebindings() {
         pair.run();
         assert_eq!(read(&client, 0).0, chunk);
     }
-    assert_eq!(server.borrow().active_path().expect("live").expect("a path").peer_addr.port(), 2039);
+    assert_eq!(
+        server
+            .borrow()
+            .active_path()
+            .expect("live")
+            .expect("a path")
+            .peer_addr
+            .port(),
+        2039
+    );
     assert_eq!(pair.server.endpoint.stats.rebindings, 40);
     assert!(pair.server.count(|change| matches!(change, Change::Path(_))) >= 40);
 }

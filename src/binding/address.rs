@@ -24,7 +24,10 @@ impl From<SocketAddr> for Address {
             SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
             other => other.ip().to_canonical().to_string(),
         };
-        Self { host, port: address.port().into() }
+        Self {
+            host,
+            port: address.port().into(),
+        }
     }
 }
 
@@ -48,7 +51,10 @@ pub fn parse(host: &str, port: f64) -> Result<SocketAddr> {
     {
         return Ok(address);
     }
-    Err(invalid_argument("host", &format!("{host:?} is no literal IP address: resolve names first")))
+    Err(invalid_argument(
+        "host",
+        &format!("{host:?} is no literal IP address: resolve names first"),
+    ))
 }
 
 #[cfg(test)]
@@ -63,7 +69,10 @@ mod tests {
             let back = Address::from(address);
             assert_eq!((back.host.as_str(), back.port), (host, 4433.0));
         }
-        assert_eq!(Address::from(parse("::ffff:10.0.0.1", 1.0).expect("literal")).host, "10.0.0.1");
+        assert_eq!(
+            Address::from(parse("::ffff:10.0.0.1", 1.0).expect("literal")).host,
+            "10.0.0.1"
+        );
     }
 
     #[test]

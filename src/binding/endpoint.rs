@@ -1,12 +1,11 @@
 //! `Endpoint`: drives many connections over one socket of its owner.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
-
 use napi::bindgen_prelude::{Buffer, Float64Array, Uint8Array};
 use napi_derive::napi;
 
 use super::address::{self, Address};
 use super::bytes::{Int32ArraySlice, Uint8ArraySlice};
+use super::clock::{now, since_unix_epoch};
 use super::config::Config;
 use super::connection::Connection;
 use super::error::{Code, Error, Result, catch, invalid_argument};
@@ -184,7 +183,11 @@ impl Endpoint {
             RetryPolicy::Always | RetryPolicy::Never => 0,
         };
         let inner = catch(|| endpoint::Endpoint::new(settings, epoch()))?;
-        Ok(Self { inner, changes: None, retry_threshold })
+        Ok(Self {
+            inner,
+            changes: None,
+            retry_threshold,
+        })
     }
 
     /// Sets the address of the socket, a wildcard if it is bound to one: all datagrams are said to come to it.
@@ -199,6 +202,20 @@ impl Endpoint {
     #[napi]
     pub fn set_retry(&mut self, retry: Retry) {
         self.inner.set_retry(policy(retry, self.retry_threshold));
+    }
+
+    /// Changes the secret behind the Retry tokens, any length: tokens under way become invalid.
+    #[napi]
+    pub fn set_token_key(&mut self, secret: &[u8]) -> Result<()> {
+        Ok(self.inner.set_token_key(secret)?)
+    }
+
+    /// Changes the secret behind connection ids and stateless reset tokens, 16 bytes or more. Throws `Limit` while there
+    /// are connections.
+    #[napi]
+    pub fn set_stateless_reset_key(&mut self, secret: &[u8]) -> Result<()> {
+        check_reset_key(secret)?;
+        Ok(self.inner.set_stateless_reset_key(secret)?)
     }
 
     /// Accepts newcomers with this configuration from now on; those already accepted keep theirs.
@@ -246,7 +263,9 @@ impl Endpoint {
     #[napi]
     pub fn address(&self, id: f64) -> Result<Address> {
         let found = self.inner.addresses.address(number::u32("address", id)?);
-        found.map(Address::from).ok_or_else(|| invalid_argument("address", "was given no number"))
+        found
+            .map(Address::from)
+            .ok_or_else(|| invalid_argument("address", "was given no number"))
     }
 
     /// Forgets the numbers of all addresses, so that strangers can't fill memory with theirs.
@@ -285,7 +304,9 @@ impl Endpoint {
     /// In how many milliseconds, rounded up, `onTimeout` wants to be called; -1 for never.
     #[napi]
     pub fn timeout(&self) -> f64 {
-        let Some(deadline) = self.inner.next_timeout() else { return -1.0 };
+        let Some(deadline) = self.inner.next_timeout() else {
+            return -1.0;
+        };
         let left = deadline.saturating_duration_since(now());
         left.as_nanos().div_ceil(1_000_000).min(LONGEST_TIMEOUT_MS.into()) as f64
     }
@@ -304,7 +325,10 @@ impl Endpoint {
     #[napi]
     pub fn set_changes_buffer(&mut self, buffer: Float64Array) -> Result<()> {
         if buffer.len() < RECORD {
-            return Err(invalid_argument("buffer", "has no room for one record of three numbers"));
+            return Err(invalid_argument(
+                "buffer",
+                "has no room for one record of three numbers",
+            ));
         }
         self.changes = Some(buffer);
         Ok(())
@@ -315,13 +339,19 @@ impl Endpoint {
     #[napi]
     pub fn take_changes(&mut self) -> Result<u32> {
         let Some(buffer) = &mut self.changes else {
-            return Err(Error::new(Code::INVALID_ARGUMENT, "call setChangesBuffer first".to_owned()));
+            return Err(Error::new(
+                Code::INVALID_ARGUMENT,
+                "call setChangesBuffer first".to_owned(),
+            ));
         };
         // SAFETY: the owner reads the buffer between calls, on this thread.
         let buffer = unsafe { buffer.as_mut() };
         let capacity = buffer.len() / RECORD;
         let mut count = 0;
-        for (place, change) in buffer.chunks_exact_mut(RECORD).zip(self.inner.take_changes().take(capacity)) {
+        for (place, change) in buffer
+            .chunks_exact_mut(RECORD)
+            .zip(self.inner.take_changes().take(capacity))
+        {
             for (number, part) in place.iter_mut().zip(change.record()) {
                 *number = part as f64;
             }
@@ -335,7 +365,11 @@ impl Endpoint {
     pub fn take_stray(&mut self) -> Option<StrayDatagram> {
         let (bytes, from) = self.inner.take_stray()?;
         let Address { host, port } = from.into();
-        Some(StrayDatagram { data: bytes.into(), host, port })
+        Some(StrayDatagram {
+            data: bytes.into(),
+            host,
+            port,
+        })
     }
 
     /// Keeps up to so many stray datagrams for `takeStray`; with 0 they are counted and dropped.
@@ -392,9 +426,7 @@ fn settings(options: EndpointOptions) -> Result<EndpointSettings> {
     let limit = |name: &str, value: Option<f64>, default: usize| {
         value.map_or(Ok(default), |value| number::size(name, value, number::ANY))
     };
-    if options.stateless_reset_key.as_ref().is_some_and(|key| key.len() < 16) {
-        return Err(invalid_argument("statelessResetKey", "has less than 16 bytes"));
-    }
+    options.stateless_reset_key.as_deref().map_or(Ok(()), check_reset_key)?;
     let RetryPolicy::Adaptive(default_threshold) = RetryPolicy::default() else {
         unreachable!("the default policy is adaptive");
     };
@@ -410,7 +442,9 @@ fn settings(options: EndpointOptions) -> Result<EndpointSettings> {
             half_open: limit("maxHalfOpen", options.max_half_open, defaults.half_open)?,
             accepts_per_second: options
                 .max_accepts_per_second
-                .map_or(Ok(defaults.accepts_per_second), |value| number::u32("maxAcceptsPerSecond", value))?,
+                .map_or(Ok(defaults.accepts_per_second), |value| {
+                    number::u32("maxAcceptsPerSecond", value)
+                })?,
             buffered_bytes: limit("maxBufferedBytes", options.max_buffered_bytes, defaults.buffered_bytes)?,
             strays: limit("maxStrays", options.max_strays, defaults.strays)?,
         },
@@ -418,6 +452,14 @@ fn settings(options: EndpointOptions) -> Result<EndpointSettings> {
         token_key: options.token_key.map(|key| key.to_vec()),
         stateless_reset_key: options.stateless_reset_key.map(|key| key.to_vec()),
     })
+}
+
+fn check_reset_key(secret: &[u8]) -> Result<()> {
+    if secret.len() < 16 {
+        Err(invalid_argument("statelessResetKey", "has less than 16 bytes"))
+    } else {
+        Ok(())
+    }
 }
 
 fn policy(retry: Retry, threshold: usize) -> RetryPolicy {
@@ -428,13 +470,9 @@ fn policy(retry: Retry, threshold: usize) -> RetryPolicy {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the border is where time comes in")]
-fn now() -> Instant {
-    Instant::now()
-}
-
-#[expect(clippy::disallowed_methods, reason = "the border is where time comes in")]
 fn epoch() -> Epoch {
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Epoch { instant: Instant::now(), unix }
+    Epoch {
+        instant: now(),
+        unix: since_unix_epoch(),
+    }
 }

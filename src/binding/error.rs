@@ -59,7 +59,10 @@ pub fn rethrow(env: &Env, error: napi::Error) -> Error {
 pub fn catch<T, E: Into<Error>>(run: impl FnOnce() -> Result<T, E>) -> Result<T> {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(outcome) => outcome.map_err(Into::into),
-        Err(_) => Err(Error::new(Code::PANIC, "an assertion inside the addon failed: please report it".to_owned())),
+        Err(_) => Err(Error::new(
+            Code::PANIC,
+            "an assertion inside the addon failed: please report it".to_owned(),
+        )),
     }
 }
 
@@ -71,7 +74,10 @@ mod tests {
     fn codes_survive_the_way_to_javascript() {
         let error = Error::from(quic::Error::DrivenByEndpoint("recv"));
         assert_eq!(error.status.as_ref(), "DrivenByEndpoint");
-        assert_eq!(error.reason, "the connection is driven by an endpoint, which alone may call recv");
+        assert_eq!(
+            error.reason,
+            "the connection is driven by an endpoint, which alone may call recv"
+        );
     }
 
     #[test]

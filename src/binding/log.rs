@@ -18,7 +18,10 @@ type Message = FnArgs<(String, String, String)>;
 /// Weak: it doesn't keep the process alive. It never blocks, and JavaScript runs in a later turn.
 type Callback = ThreadsafeFunction<Message, Unknown<'static>, Message, Status, false, true, QUEUE_LENGTH>;
 
-static LOGGER: Logger = Logger { callback: Mutex::new(None), lost: AtomicU32::new(0) };
+static LOGGER: Logger = Logger {
+    callback: Mutex::new(None),
+    lost: AtomicU32::new(0),
+};
 
 /// Sends quiche's log to a function, or no more with null. There is one for the process, also with worker threads: the last
 /// one set counts. It is called in a later turn, never keeps the process alive, and what it throws is an uncaught
@@ -45,7 +48,10 @@ pub fn set_logger(callback: Option<Function<Message, Unknown<'static>>>, level: 
 fn parse_level(level: Option<&str>) -> Result<LevelFilter> {
     level.map_or(Ok(LevelFilter::Info), |level| {
         level.parse().map_err(|_| {
-            invalid_argument("level", &format!("{level:?} is none of off, error, warn, info, debug, trace"))
+            invalid_argument(
+                "level",
+                &format!("{level:?} is none of off, error, warn, info, debug, trace"),
+            )
         })
     })
 }
@@ -82,8 +88,12 @@ impl Logger {
         if lost == 0 {
             return true;
         }
-        let told =
-            self.tell(callback, "warn", module_path!(), format!("{lost} messages were lost: too many in one turn"));
+        let told = self.tell(
+            callback,
+            "warn",
+            module_path!(),
+            format!("{lost} messages were lost: too many in one turn"),
+        );
         if told {
             self.lost.fetch_sub(lost, Ordering::Relaxed);
         }

@@ -15,3 +15,4 @@ pub mod path;
 pub mod stats;
 pub mod stream;
 pub mod version;
+pub mod x509;

@@ -28,8 +28,12 @@ pub fn integer(name: &str, value: f64, range: RangeInclusive<u64>) -> Result<u64
 /// A count or a number of bytes.
 pub fn size(name: &str, value: f64, range: RangeInclusive<u64>) -> Result<usize> {
     let value = integer(name, value, range)?;
-    usize::try_from(value)
-        .map_err(|_| Error::new(Code::OUT_OF_RANGE, format!("{name}: {value} is more than this system can address")))
+    usize::try_from(value).map_err(|_| {
+        Error::new(
+            Code::OUT_OF_RANGE,
+            format!("{name}: {value} is more than this system can address"),
+        )
+    })
 }
 
 /// An integer of 32 bits.
@@ -68,7 +72,10 @@ pub fn factor(name: &str, value: f64, range: RangeInclusive<f64>) -> Result<f64>
         return Ok(value);
     }
     let (low, high) = range.into_inner();
-    Err(Error::new(Code::OUT_OF_RANGE, format!("{name}: expected a number from {low} to {high}, got {value}")))
+    Err(Error::new(
+        Code::OUT_OF_RANGE,
+        format!("{name}: expected a number from {low} to {high}, got {value}"),
+    ))
 }
 
 #[cfg(test)]
@@ -77,10 +84,25 @@ mod tests {
 
     #[test]
     fn what_is_no_integer_in_range_is_refused() {
-        for bad in [-1.0, 0.5, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 9_007_199_254_740_992.0, 1e300] {
-            assert_eq!(integer("n", bad, ANY).expect_err("bad").status, Code::OUT_OF_RANGE, "{bad}");
+        for bad in [
+            -1.0,
+            0.5,
+            f64::NAN,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            9_007_199_254_740_992.0,
+            1e300,
+        ] {
+            assert_eq!(
+                integer("n", bad, ANY).expect_err("bad").status,
+                Code::OUT_OF_RANGE,
+                "{bad}"
+            );
         }
-        assert_eq!(u8("n", 256.0).expect_err("too large").reason, "n: expected an integer from 0 to 255, got 256");
+        assert_eq!(
+            u8("n", 256.0).expect_err("too large").reason,
+            "n: expected an integer from 0 to 255, got 256"
+        );
         assert!(u32("n", 4_294_967_296.0).is_err());
         assert!(port("n", 65_536.0).is_err());
         assert!(factor("n", f64::NAN, 0.0..=1.0).is_err());
@@ -88,7 +110,10 @@ mod tests {
 
     #[test]
     fn the_ends_of_a_range_are_in_it() {
-        assert_eq!(integer("n", 9_007_199_254_740_991.0, ANY).expect("in range"), MAX_SAFE_INTEGER);
+        assert_eq!(
+            integer("n", 9_007_199_254_740_991.0, ANY).expect("in range"),
+            MAX_SAFE_INTEGER
+        );
         assert_eq!(integer("n", -0.0, ANY).expect("zero"), 0);
         assert_eq!(port("n", 65_535.0).expect("in range"), u16::MAX);
         assert_eq!(factor("n", 1.0, 0.0..=1.0).expect("in range"), 1.0);

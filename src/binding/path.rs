@@ -78,22 +78,42 @@ impl PathEvent {
     pub(super) fn new(event: quiche::PathEvent) -> Option<Self> {
         use quiche::PathEvent as E;
         Some(match event {
-            E::New(local, peer) => PathEvent::New { local: local.into(), peer: peer.into() },
-            E::Validated(local, peer) => PathEvent::Validated { local: local.into(), peer: peer.into() },
-            E::FailedValidation(local, peer) => PathEvent::FailedValidation { local: local.into(), peer: peer.into() },
-            E::Closed(local, peer) => PathEvent::Closed { local: local.into(), peer: peer.into() },
+            E::New(local, peer) => PathEvent::New {
+                local: local.into(),
+                peer: peer.into(),
+            },
+            E::Validated(local, peer) => PathEvent::Validated {
+                local: local.into(),
+                peer: peer.into(),
+            },
+            E::FailedValidation(local, peer) => PathEvent::FailedValidation {
+                local: local.into(),
+                peer: peer.into(),
+            },
+            E::Closed(local, peer) => PathEvent::Closed {
+                local: local.into(),
+                peer: peer.into(),
+            },
             E::ReusedSourceConnectionId(sequence, (old_local, old_peer), (local, peer)) => {
                 PathEvent::ReusedSourceConnectionId {
                     sequence: sequence as f64,
-                    old: PathAddresses { local: old_local.into(), peer: old_peer.into() },
+                    old: PathAddresses {
+                        local: old_local.into(),
+                        peer: old_peer.into(),
+                    },
                     local: local.into(),
                     peer: peer.into(),
                 }
             }
-            E::PeerMigrated(local, peer) => PathEvent::PeerMigrated { local: local.into(), peer: peer.into() },
-            E::PmtuUpdated { local, peer, pmtu } => {
-                PathEvent::PmtuUpdated { local: local.into(), peer: peer.into(), pmtu: pmtu as f64 }
-            }
+            E::PeerMigrated(local, peer) => PathEvent::PeerMigrated {
+                local: local.into(),
+                peer: peer.into(),
+            },
+            E::PmtuUpdated { local, peer, pmtu } => PathEvent::PmtuUpdated {
+                local: local.into(),
+                peer: peer.into(),
+                pmtu: pmtu as f64,
+            },
             _ => return None,
         })
     }

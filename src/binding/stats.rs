@@ -285,7 +285,9 @@ impl From<&quiche::TransportParams> for TransportParams {
         Self {
             original_destination_connection_id: id(&params.original_destination_connection_id),
             max_idle_timeout: params.max_idle_timeout as f64,
-            stateless_reset_token: params.stateless_reset_token.map(|token| token.to_be_bytes().to_vec().into()),
+            stateless_reset_token: params
+                .stateless_reset_token
+                .map(|token| token.to_be_bytes().to_vec().into()),
             max_udp_payload_size: params.max_udp_payload_size as f64,
             initial_max_data: params.initial_max_data as f64,
             initial_max_stream_data_bidi_local: params.initial_max_stream_data_bidi_local as f64,
@@ -300,13 +302,19 @@ impl From<&quiche::TransportParams> for TransportParams {
             initial_source_connection_id: id(&params.initial_source_connection_id),
             retry_source_connection_id: id(&params.retry_source_connection_id),
             max_datagram_frame_size: params.max_datagram_frame_size.map(|size| size as f64),
-            unknown: params.unknown_params.as_ref().map(|unknown| unknown.into_iter().map(Into::into).collect()),
+            unknown: params
+                .unknown_params
+                .as_ref()
+                .map(|unknown| unknown.into_iter().map(Into::into).collect()),
         }
     }
 }
 
 impl From<&quiche::UnknownTransportParameter<Vec<u8>>> for UnknownTransportParameter {
     fn from(parameter: &quiche::UnknownTransportParameter<Vec<u8>>) -> Self {
-        Self { id: parameter.id.to_string(), value: parameter.value.clone().into() }
+        Self {
+            id: parameter.id.to_string(),
+            value: parameter.value.clone().into(),
+        }
     }
 }

@@ -75,7 +75,10 @@ impl Connection {
     /// the kind (0 bidirectional, 1 unidirectional); each kind counts up in steps of 4 (RFC 9000 §2.1).
     #[napi]
     pub fn stream(&self, id: f64) -> Result<Stream> {
-        Ok(Stream { connection: Connection::from_shared(self.inner.clone()), id: number::stream_id(id)? })
+        Ok(Stream {
+            connection: Connection::from_shared(self.inner.clone()),
+            id: number::stream_id(id)?,
+        })
     }
 }
 
@@ -102,28 +105,36 @@ impl Stream {
     /// Reads into the buffer.
     #[napi]
     pub fn read(&self, buffer: Uint8ArraySlice) -> Result<StreamRead> {
-        self.connection.with(|connection| connection.stream_read(self.id, buffer)).map(Into::into)
+        self.connection
+            .with(|connection| connection.stream_read(self.id, buffer))
+            .map(Into::into)
     }
 
     /// Drops up to `bytes` (0 to 2^53-1) of what could be read, without copying.
     #[napi]
     pub fn discard(&self, bytes: f64) -> Result<StreamRead> {
         let bytes = number::size("bytes", bytes, number::ANY)?;
-        self.connection.with(|connection| connection.stream_discard(self.id, bytes)).map(Into::into)
+        self.connection
+            .with(|connection| connection.stream_discard(self.id, bytes))
+            .map(Into::into)
     }
 
     /// Offers data, and the stream's end with `fin` (default false). The first use of a stream of ours opens it.
     #[napi]
     pub fn write(&self, data: &[u8], fin: Option<bool>) -> Result<StreamWrite> {
         let fin = fin.unwrap_or(false);
-        self.connection.with(|connection| connection.stream_write(self.id, data, fin)).map(Into::into)
+        self.connection
+            .with(|connection| connection.stream_write(self.id, data, fin))
+            .map(Into::into)
     }
 
     /// Ends the stream, after some last data if given: as `write` with `fin`. If fewer bytes than offered were taken,
     /// it is still open.
     #[napi]
     pub fn end(&self, data: Option<&[u8]>) -> Result<StreamWrite> {
-        self.connection.with(|connection| connection.stream_write(self.id, data.unwrap_or(&[]), true)).map(Into::into)
+        self.connection
+            .with(|connection| connection.stream_write(self.id, data.unwrap_or(&[]), true))
+            .map(Into::into)
     }
 
     /// Ends one part of the stream at once and drops what waits in it: see `Connection.streamShutdown`.
@@ -141,7 +152,9 @@ impl Stream {
     /// How many bytes `write` would take now.
     #[napi]
     pub fn capacity(&self) -> Result<StreamWrite> {
-        self.connection.with(|connection| connection.stream_capacity(self.id)).map(Into::into)
+        self.connection
+            .with(|connection| connection.stream_capacity(self.id))
+            .map(Into::into)
     }
 
     /// Whether there is something to read: data, the end, or a reset.
@@ -178,7 +191,10 @@ impl Stream {
 impl From<stream::Read> for StreamRead {
     fn from(read: stream::Read) -> Self {
         match read {
-            stream::Read::Data { bytes, fin } => StreamRead::Data { bytes: bytes as f64, fin },
+            stream::Read::Data { bytes, fin } => StreamRead::Data {
+                bytes: bytes as f64,
+                fin,
+            },
             stream::Read::Blocked => StreamRead::Blocked {},
             stream::Read::Finished => StreamRead::Finished {},
             stream::Read::Reset { code } => StreamRead::Reset { code: code as f64 },

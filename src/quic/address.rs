@@ -10,7 +10,11 @@ pub fn normalise(address: SocketAddr) -> SocketAddr {
     if let Some(v4) = v6.ip().to_ipv4_mapped() {
         return SocketAddr::new(IpAddr::V4(v4), v6.port());
     }
-    let scope = if v6.ip().is_unicast_link_local() { v6.scope_id() } else { 0 };
+    let scope = if v6.ip().is_unicast_link_local() {
+        v6.scope_id()
+    } else {
+        0
+    };
     SocketAddr::V6(SocketAddrV6::new(*v6.ip(), v6.port(), 0, scope))
 }
 

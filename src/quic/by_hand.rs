@@ -40,7 +40,12 @@ impl Connection {
         to: Option<SocketAddr>,
     ) -> Result<Option<Transmit>> {
         match self.by_hand("send")?.send_on_path(out, from, to) {
-            Ok((bytes, info)) => Ok(Some(Transmit { bytes, from: info.from, to: info.to, at: info.at })),
+            Ok((bytes, info)) => Ok(Some(Transmit {
+                bytes,
+                from: info.from,
+                to: info.to,
+                at: info.at,
+            })),
             Err(quiche::Error::Done) => Ok(None),
             Err(error) => Err(error.into()),
         }

@@ -56,16 +56,23 @@ impl Config {
     pub fn with_tls(version: u32, settings: &TlsSettings) -> Result<Self> {
         check_version(version)?;
         let context = tls::context(settings)?;
-        Ok(Self::around(quiche::Config::with_boring_ssl_ctx_builder(version, context)?))
+        Ok(Self::around(quiche::Config::with_boring_ssl_ctx_builder(
+            version, context,
+        )?))
     }
 
     /// Sets the application protocols (RFC 7301), the preferred first.
     pub fn set_application_protos(&mut self, protos: &[&[u8]]) -> Result<()> {
         // quiche would cut the length to eight bits.
-        if protos.iter().any(|proto| proto.is_empty() || proto.len() > usize::from(u8::MAX)) {
+        if protos
+            .iter()
+            .any(|proto| proto.is_empty() || proto.len() > usize::from(u8::MAX))
+        {
             return Err(alpn("the name of a protocol has 1 to 255 bytes"));
         }
-        self.quiche.set_application_protos(protos).map_err(|_| alpn("BoringSSL refuses this list"))
+        self.quiche
+            .set_application_protos(protos)
+            .map_err(|_| alpn("BoringSSL refuses this list"))
     }
 
     /// The same from the wire format: each protocol after one byte with its length.
@@ -73,8 +80,9 @@ impl Config {
         let mut protos = Vec::new();
         while let Some((&length, rest)) = wire.split_first() {
             // quiche would ignore what is cut short.
-            let (proto, rest) =
-                rest.split_at_checked(length.into()).ok_or_else(|| alpn("the list ends within a name"))?;
+            let (proto, rest) = rest
+                .split_at_checked(length.into())
+                .ok_or_else(|| alpn("the list ends within a name"))?;
             protos.push(proto);
             wire = rest;
         }
@@ -102,7 +110,10 @@ fn check_version(version: u32) -> Result<()> {
 }
 
 fn alpn(reason: &str) -> Error {
-    Error::Config { setting: "applicationProtos", reason: reason.into() }
+    Error::Config {
+        setting: "applicationProtos",
+        reason: reason.into(),
+    }
 }
 
 impl fmt::Debug for Config {
@@ -138,7 +149,10 @@ mod tests {
     fn application_protocols_have_1_to_255_bytes() {
         assert_eq!(config().set_application_protos(&[b"quic", &[b'a'; 255]]), Ok(()));
         for bad in [&b""[..], &[b'a'; 256]] {
-            assert_eq!(config().set_application_protos(&[bad]).expect_err("bad length").code(), "InvalidConfig");
+            assert_eq!(
+                config().set_application_protos(&[bad]).expect_err("bad length").code(),
+                "InvalidConfig"
+            );
         }
     }
 

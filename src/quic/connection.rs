@@ -1,7 +1,7 @@
 //! One quiche connection: made or accepted, driven by hand or by an endpoint, judged, closed, remembered.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
@@ -25,6 +25,8 @@ pub struct Connection {
     judge: Option<Judge>,
     drive: Option<Drive>,
     pub(super) peer_streams: PeerStreams,
+    /// Streams that took less than they were offered.
+    pub(super) blocked_writers: HashSet<u64>,
     pub(super) path_events: VecDeque<quiche::PathEvent>,
     pub(super) alias: Option<Alias>,
     trace_id: String,
@@ -107,7 +109,11 @@ impl Connection {
         local: SocketAddr,
         peer: SocketAddr,
     ) -> Result<Self> {
-        Self::dial(quiche::connect(None, scid, local, peer, &mut config.quiche)?, server_name, config)
+        Self::dial(
+            quiche::connect(None, scid, local, peer, &mut config.quiche)?,
+            server_name,
+            config,
+        )
     }
 
     /// Dials with a first destination id of the caller's choice, which must be unpredictable (RFC 9000 §7.2).
@@ -119,7 +125,11 @@ impl Connection {
         local: SocketAddr,
         peer: SocketAddr,
     ) -> Result<Self> {
-        Self::dial(quiche::connect_with_dcid(None, scid, dcid, local, peer, &mut config.quiche)?, server_name, config)
+        Self::dial(
+            quiche::connect_with_dcid(None, scid, dcid, local, peer, &mut config.quiche)?,
+            server_name,
+            config,
+        )
     }
 
     fn dial(mut quiche: quiche::Connection, server_name: Option<&str>, config: &Config) -> Result<Self> {
@@ -153,7 +163,9 @@ impl Connection {
     fn new(mut quiche: quiche::Connection, config: &Config) -> Self {
         let is_server = quiche.is_server();
         let trace_id = quiche.trace_id().to_owned();
-        let judge = config.verification.and_then(|who| set_verification(quiche.as_mut(), who, is_server));
+        let judge = config
+            .verification
+            .and_then(|who| set_verification(quiche.as_mut(), who, is_server));
         if let Some(sink) = config.key_log.as_ref().and_then(|open| open(&trace_id)) {
             quiche.set_keylog(sink);
         }
@@ -165,6 +177,7 @@ impl Connection {
             judge,
             drive: None,
             peer_streams: PeerStreams::default(),
+            blocked_writers: HashSet::new(),
             path_events: VecDeque::new(),
             alias: None,
             trace_id,
@@ -224,7 +237,9 @@ impl Connection {
 
     /// Whether the peer's chain waits for the application's verdict.
     pub fn is_verification_pending(&self) -> bool {
-        self.judge.as_ref().is_some_and(|judge| judge.verdict() == Verdict::Pending)
+        self.judge
+            .as_ref()
+            .is_some_and(|judge| judge.verdict() == Verdict::Pending)
     }
 
     /// The application's verdict on the peer's chain: trusted, or refused with the alert that goes to the peer.
@@ -268,7 +283,11 @@ impl Connection {
 
     /// Hands the connection to an endpoint, which knows it by `key`.
     pub(super) fn drive(&mut self, key: usize, dirty: DirtyList) {
-        self.drive = Some(Drive { key, dirty, is_dirty: false });
+        self.drive = Some(Drive {
+            key,
+            dirty,
+            is_dirty: false,
+        });
     }
 
     /// The endpoint's number for this connection, while one drives it.
@@ -356,7 +375,10 @@ fn cause_of(quiche: &quiche::Connection) -> Option<CloseCause> {
 
 /// Tells BoringSSL whom we expect, so that its chain check includes the name (RFC 6125) or the address.
 fn name_peer(ssl: &mut SslRef, name: &str) -> Result<()> {
-    let refused = |_| Error::Config { setting: "serverName", reason: format!("{name:?} is no host name") };
+    let refused = |_| Error::Config {
+        setting: "serverName",
+        reason: format!("{name:?} is no host name"),
+    };
     if let Ok(address) = name.parse::<IpAddr>() {
         // RFC 6066 §3: no addresses in SNI.
         return ssl.verify_param_mut().set_ip(address).map_err(refused);
@@ -368,8 +390,11 @@ fn name_peer(ssl: &mut SslRef, name: &str) -> Result<()> {
 /// Sets who judges the peer, before the handshake begins.
 fn set_verification(ssl: &mut SslRef, who: Verification, is_server: bool) -> Option<Judge> {
     // A server that wants a certificate refuses a client without one: CertificateRequired.
-    let demand =
-        if is_server { SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT } else { SslVerifyMode::PEER };
+    let demand = if is_server {
+        SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT
+    } else {
+        SslVerifyMode::PEER
+    };
     match who {
         Verification::None => {
             ssl.set_verify(SslVerifyMode::NONE);

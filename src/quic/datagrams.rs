@@ -24,7 +24,11 @@ pub fn entry(layout: &[i32], index: usize, capacity: usize) -> Option<Entry> {
     let offset = usize::try_from(*offset).ok()?;
     let length = usize::try_from(*length).ok()?;
     let address = u32::try_from(*address).ok()?;
-    (offset.checked_add(length)? <= capacity).then_some(Entry { offset, length, address })
+    (offset.checked_add(length)? <= capacity).then_some(Entry {
+        offset,
+        length,
+        address,
+    })
 }
 
 /// Datagrams being gathered into a caller's buffer.
@@ -41,7 +45,12 @@ impl<'a> Batch<'a> {
     pub fn new(data: &'a mut [u8], layout: &'a mut [i32]) -> Self {
         // Entries are 32-bit numbers.
         let capacity = data.len().min(i32::MAX as usize);
-        Self { data: &mut data[..capacity], layout, used: 0, count: 0 }
+        Self {
+            data: &mut data[..capacity],
+            layout,
+            used: 0,
+            count: 0,
+        }
     }
 
     /// How many datagrams are in it.
@@ -87,8 +96,22 @@ mod tests {
         batch.push(1, 8);
         assert!(batch.room(1).is_none());
         assert_eq!(batch.count(), 2);
-        assert_eq!(entry(&layout, 0, 100), Some(Entry { offset: 0, length: 2, address: 7 }));
-        assert_eq!(entry(&layout, 1, 100), Some(Entry { offset: 2, length: 1, address: 8 }));
+        assert_eq!(
+            entry(&layout, 0, 100),
+            Some(Entry {
+                offset: 0,
+                length: 2,
+                address: 7
+            })
+        );
+        assert_eq!(
+            entry(&layout, 1, 100),
+            Some(Entry {
+                offset: 2,
+                length: 1,
+                address: 8
+            })
+        );
         assert_eq!(entry(&layout, 2, 100), None);
         assert_eq!(data[..3], [1, 2, 3]);
     }

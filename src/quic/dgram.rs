@@ -11,7 +11,10 @@ impl Connection {
         let quiche = self.live_mut()?;
         let max = quiche.dgram_max_writable_len().ok_or(Error::DatagramsUnsupported)?;
         if data.len() > max {
-            return Err(Error::DatagramTooLarge { length: data.len(), max });
+            return Err(Error::DatagramTooLarge {
+                length: data.len(),
+                max,
+            });
         }
         match quiche.dgram_send(data) {
             Ok(()) => {

@@ -41,7 +41,10 @@ pub fn retry(scid: &[u8], dcid: &[u8], new_scid: &[u8], token: &[u8], version: u
     let new_scid = connection_id("newScid", new_scid)?;
     if token.is_empty() {
         // RFC 9000 §17.2.5.2: a client discards a Retry without a token.
-        return Err(Error::Argument { argument: "token", reason: "a Retry needs a token".into() });
+        return Err(Error::Argument {
+            argument: "token",
+            reason: "a Retry needs a token".into(),
+        });
     }
     Ok(quiche::retry(&scid, &dcid, &new_scid, token, version, out)?)
 }
@@ -55,7 +58,10 @@ mod tests {
     #[test]
     fn ids_beyond_twenty_bytes_are_refused() {
         assert!(connection_id("scid", &[0; 20]).is_ok());
-        assert_eq!(connection_id("scid", &[0; 21]).expect_err("too long").code(), "InvalidArgument");
+        assert_eq!(
+            connection_id("scid", &[0; 21]).expect_err("too long").code(),
+            "InvalidArgument"
+        );
     }
 
     #[test]

@@ -55,7 +55,10 @@ pub fn coalesced(datagram: &[u8]) -> Option<Coalesced> {
     while offset < datagram.len() {
         count += 1;
         if !is_long(datagram[offset]) {
-            return Some(Coalesced { count, short: Some(offset) });
+            return Some(Coalesced {
+                count,
+                short: Some(offset),
+            });
         }
         offset += long_packet_length(&datagram[offset..])?;
     }
@@ -64,7 +67,10 @@ pub fn coalesced(datagram: &[u8]) -> Option<Coalesced> {
 
 /// Length of a long header packet of QUIC v1 (RFC 9000 §17.2).
 fn long_packet_length(packet: &[u8]) -> Option<usize> {
-    let mut reader = Reader { bytes: packet, offset: 5 };
+    let mut reader = Reader {
+        bytes: packet,
+        offset: 5,
+    };
     let destination = reader.byte()?;
     reader.skip(destination.into())?;
     let source = reader.byte()?;
@@ -152,7 +158,13 @@ mod tests {
         assert_eq!(coalesced(&datagram), Some(Coalesced { count: 2, short: None }));
         let end = datagram.len();
         datagram.extend([FIXED_BIT; 50]);
-        assert_eq!(coalesced(&datagram), Some(Coalesced { count: 3, short: Some(end) }));
+        assert_eq!(
+            coalesced(&datagram),
+            Some(Coalesced {
+                count: 3,
+                short: Some(end)
+            })
+        );
         datagram.truncate(end - 1);
         assert_eq!(coalesced(&datagram), None);
     }

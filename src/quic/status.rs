@@ -29,12 +29,18 @@ impl Connection {
 
     /// Why we ended the connection, if we did.
     pub fn local_error(&self) -> Result<Option<quiche::ConnectionError>> {
-        self.ask(|quiche| quiche.local_error().cloned(), |remains| remains.local_error.clone())
+        self.ask(
+            |quiche| quiche.local_error().cloned(),
+            |remains| remains.local_error.clone(),
+        )
     }
 
     /// Why the peer ended the connection, if it did.
     pub fn peer_error(&self) -> Result<Option<quiche::ConnectionError>> {
-        self.ask(|quiche| quiche.peer_error().cloned(), |remains| remains.peer_error.clone())
+        self.ask(
+            |quiche| quiche.peer_error().cloned(),
+            |remains| remains.peer_error.clone(),
+        )
     }
 
     /// Whether the connection ended because nothing was heard for the idle timeout.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::connection::Connection;
-use super::error::{Error, Result};
+use super::error::Result;
 
 /// What a read gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +78,11 @@ impl Connection {
             Err(quiche::Error::InvalidStreamState(_) | quiche::Error::FinalSize) => Write::Finished,
             Err(error) => return Err(error.into()),
         };
+        if written == Write::Taken(data.len()) || matches!(written, Write::Stopped { .. } | Write::Finished) {
+            self.blocked_writers.remove(&id);
+        } else {
+            self.blocked_writers.insert(id);
+        }
         self.touch();
         Ok(written)
     }
@@ -126,10 +131,20 @@ impl Connection {
         Ok(read)
     }
 
+    /// Whether the user waits for this stream to be writable, or should know that it was stopped. quiche calls a stream
+    /// writable after each write that was taken whole, too.
+    pub(super) fn takes_writes_again(&mut self, id: u64) -> Result<bool> {
+        Ok(self.blocked_writers.remove(&id) || matches!(self.stream_capacity(id)?, Write::Stopped { .. }))
+    }
+
     /// How many more streams of a kind the peer lets us open.
     pub fn streams_left(&self, bidi: bool) -> Result<u64> {
         let quiche = self.live()?;
-        Ok(if bidi { quiche.peer_streams_left_bidi() } else { quiche.peer_streams_left_uni() })
+        Ok(if bidi {
+            quiche.peer_streams_left_bidi()
+        } else {
+            quiche.peer_streams_left_uni()
+        })
     }
 }
 
@@ -159,7 +174,11 @@ impl PeerStreams {
             return false;
         }
         let index = id >> 2;
-        if is_bidi(id) { self.bidi.insert(index) } else { self.uni.insert(index) }
+        if is_bidi(id) {
+            self.bidi.insert(index)
+        } else {
+            self.uni.insert(index)
+        }
     }
 }
 
@@ -180,12 +199,6 @@ impl Seen {
         self.next = index + 1;
         true
     }
-}
-
-/// An error that means the caller named a stream that can't be.
-pub fn check_id(id: u64) -> Result<u64> {
-    // RFC 9000 §2.1: stream ids are 62-bit integers.
-    if id < 1 << 62 { Ok(id) } else { Err(Error::Quiche(quiche::Error::InvalidStreamState(id))) }
 }
 
 #[cfg(test)]

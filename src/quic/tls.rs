@@ -52,10 +52,17 @@ pub fn plain_context() -> Result<SslContextBuilder> {
 /// Builds the context; every refusal names its setting.
 pub fn context(settings: &TlsSettings) -> Result<SslContextBuilder> {
     let mut builder = SslContextBuilder::new(SslMethod::tls()).map_err(|error| refused("tls", error))?;
-    let algorithms = settings.signature_algorithms.as_deref().unwrap_or(DEFAULT_SIGNATURE_ALGORITHMS);
-    builder.set_sigalgs_list(algorithms).map_err(|error| refused("sigalgs", error))?;
+    let algorithms = settings
+        .signature_algorithms
+        .as_deref()
+        .unwrap_or(DEFAULT_SIGNATURE_ALGORITHMS);
+    builder
+        .set_sigalgs_list(algorithms)
+        .map_err(|error| refused("sigalgs", error))?;
     if let Some(groups) = &settings.groups {
-        builder.set_curves_list(groups).map_err(|error| refused("groups", error))?;
+        builder
+            .set_curves_list(groups)
+            .map_err(|error| refused("groups", error))?;
     }
     if !settings.session_tickets {
         builder.set_options(SslOptions::NO_TICKET);
@@ -129,18 +136,30 @@ fn install(builder: &mut SslContextBuilder, key: &PKey<Private>, chain: &[X509])
             && boring_sys::SSL_CREDENTIAL_set1_cert_chain(credential, buffers.as_ptr(), buffers.len()) == 1
             && boring_sys::SSL_CREDENTIAL_set1_private_key(credential, key.as_ptr()) == 1
             && boring_sys::SSL_CTX_add1_credential(builder.as_ptr(), credential) == 1;
-        buffers.into_iter().for_each(|buffer| boring_sys::CRYPTO_BUFFER_free(buffer));
+        buffers
+            .into_iter()
+            .for_each(|buffer| boring_sys::CRYPTO_BUFFER_free(buffer));
         boring_sys::SSL_CREDENTIAL_free(credential);
         installed
     };
-    if installed { Ok(()) } else { Err(config("cert", "BoringSSL refuses this key or chain")) }
+    if installed {
+        Ok(())
+    } else {
+        Err(config("cert", "BoringSSL refuses this key or chain"))
+    }
 }
 
 fn refused(setting: &'static str, error: impl std::fmt::Display) -> Error {
     let text = error.to_string();
-    Error::Config { setting, reason: if text.is_empty() { "is not valid".into() } else { text } }
+    Error::Config {
+        setting,
+        reason: if text.is_empty() { "is not valid".into() } else { text },
+    }
 }
 
 pub(super) fn config(setting: &'static str, reason: &str) -> Error {
-    Error::Config { setting, reason: reason.into() }
+    Error::Config {
+        setting,
+        reason: reason.into(),
+    }
 }

@@ -45,7 +45,10 @@ impl TokenKey {
         };
         let okm = Salt::new(HKDF_SHA256, b"polykey-quic").extract(secret);
         let key = okm.expand(&[b"retry token"], &AES_256_GCM).map_err(|_| Error::Random)?;
-        Ok(Self { key: LessSafeKey::new(UnboundKey::from(key)), random })
+        Ok(Self {
+            key: LessSafeKey::new(UnboundKey::from(key)),
+            random,
+        })
     }
 
     /// A token for a client at `address` whose first destination id was `original`. `now` is the time since the Unix
@@ -71,7 +74,10 @@ impl TokenKey {
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Refusal::Forged)?;
         let mut sealed = sealed.to_vec();
         let aad = Aad::from(bound_to(address));
-        let opened = self.key.open_in_place(nonce, aad, &mut sealed).map_err(|_| Refusal::Forged)?;
+        let opened = self
+            .key
+            .open_in_place(nonce, aad, &mut sealed)
+            .map_err(|_| Refusal::Forged)?;
         let (time, original) = opened.split_first_chunk::<8>().ok_or(Refusal::Forged)?;
         let minted = Duration::from_millis(u64::from_be_bytes(*time));
         match now.checked_sub(minted) {
@@ -123,7 +129,10 @@ mod tests {
         assert_eq!(other.check(&token, address(1), NOW), Err(Refusal::Forged));
         let late = NOW + LIFETIME + Duration::from_millis(1);
         assert_eq!(key.check(&token, address(1), late), Err(Refusal::Expired));
-        assert_eq!(key.check(&token, address(1), NOW - Duration::from_secs(1)), Err(Refusal::Expired));
+        assert_eq!(
+            key.check(&token, address(1), NOW - Duration::from_secs(1)),
+            Err(Refusal::Expired)
+        );
     }
 
     proptest! {

@@ -48,9 +48,9 @@ impl Judge {
         let mut verdict = self.lock();
         match *verdict {
             Verdict::Trusted => Ok(()),
-            Verdict::Refused(alert) => {
-                Err(SslVerifyError::Invalid(to_boring(alert.0).unwrap_or(SslAlert::BAD_CERTIFICATE)))
-            }
+            Verdict::Refused(alert) => Err(SslVerifyError::Invalid(
+                to_boring(alert.0).unwrap_or(SslAlert::BAD_CERTIFICATE),
+            )),
             Verdict::NotAsked | Verdict::Pending => {
                 *verdict = Verdict::Pending;
                 Err(SslVerifyError::Retry)

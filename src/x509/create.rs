@@ -6,7 +6,7 @@ use super::pem::{self, PrivateKey, PrivateKeyFormat};
 use rcgen::string::Ia5String;
 use rcgen::{
     BasicConstraints, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType, SerialNumber,
+    KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use std::net::IpAddr;
@@ -203,6 +203,11 @@ fn signing_key(key: &PrivateKey) -> Result<KeyPair, CreateError> {
         return Err(CreateError::NotPkcs8 { label: key.format().label() });
     }
     KeyPair::try_from(key.secret_der()).map_err(|_| CreateError::UnsupportedKey)
+}
+
+/// The public half of a key, as SubjectPublicKeyInfo DER.
+pub(crate) fn public_key(key: &PrivateKey) -> Result<Vec<u8>, CreateError> {
+    Ok(signing_key(key)?.subject_public_key_info())
 }
 
 fn signing_issuer(

@@ -4,7 +4,7 @@
 //! | module | concept |
 //! | --- | --- |
 //! | [`pem`] | PEM ↔ DER: certificates and private keys in text |
-//! | [`certificate`] | the facts in one certificate; [`name`], [`alt_names`], [`usage`], [`key`] are parts of it |
+//! | [`certificate`] | the facts in one certificate; [`name`], [`alt_names`], [`usage`], [`key`], [`fingerprint`] are parts of it |
 //! | [`chain`] | a peer's list of certificates, leaf first, bounded |
 //! | [`anchors`] | whom the application trusts from the start |
 //! | [`verify`] | judges a chain by the rules of the web, up to an anchor |
@@ -19,6 +19,7 @@ pub mod chain;
 mod constraints;
 pub mod create;
 pub mod error;
+pub mod fingerprint;
 pub mod key;
 pub mod name;
 pub mod oid;
@@ -32,12 +33,15 @@ pub mod verify;
 
 pub use alt_names::{InvalidServerName, ServerName, SubjectAltNames};
 pub use anchors::{AnchorError, Anchors};
+pub(crate) use certificate::hex;
 pub use certificate::{BasicConstraints, Certificate, CertificateError, Extension, MAX_CERTIFICATE_BYTES};
 pub use chain::{Chain, ChainError, MAX_CHAIN_BYTES, MAX_CHAIN_LENGTH};
 pub use create::{
-    CaParams, CertificateParams, CreateError, IssuerParams, MAX_TIME, NewCertificate, create_certificate,
+    CaParams, CertificateParams, CreateError, IssuerParams, MAX_SERIAL_BYTES, MAX_TIME, NewCertificate,
+    create_certificate,
 };
 pub use error::VerifyError;
+pub use fingerprint::{FingerprintError, key_fingerprint};
 pub use key::{KeyAlgorithm, KeyError, KeyType, generate_key};
 pub use name::Name;
 pub use pem::{PemError, PrivateKey, PrivateKeyFormat};

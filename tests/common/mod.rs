@@ -28,23 +28,33 @@ impl Authority {
         let ca_key = rcgen::KeyPair::generate().expect("a key");
         let mut params = rcgen::CertificateParams::new(Vec::new()).expect("no names");
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        params.distinguished_name.push(rcgen::DnType::CommonName, "test authority");
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "test authority");
         let ca = params.self_signed(&ca_key).expect("a certificate");
         let issuer = rcgen::Issuer::new(params, ca_key);
         let key = rcgen::KeyPair::generate().expect("a key");
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let leaf = rcgen::CertificateParams::new(names).expect("valid names").signed_by(&key, &issuer);
+        let leaf = rcgen::CertificateParams::new(names)
+            .expect("valid names")
+            .signed_by(&key, &issuer);
         let leaf = leaf.expect("a certificate");
         Self {
             ca: ca.pem().into_bytes(),
-            credential: Credential { key: key.serialize_pem().into_bytes(), chain: leaf.pem().into_bytes() },
+            credential: Credential {
+                key: key.serialize_pem().into_bytes(),
+                chain: leaf.pem().into_bytes(),
+            },
         }
     }
 
     /// Settings for mutual TLS within this authority.
     pub fn config(&self, verification: Verification) -> Config {
-        let settings =
-            TlsSettings { credentials: vec![self.credential.clone()], ca: vec![self.ca.clone()], ..Default::default() };
+        let settings = TlsSettings {
+            credentials: vec![self.credential.clone()],
+            ca: vec![self.ca.clone()],
+            ..Default::default()
+        };
         config(&settings, verification)
     }
 }
@@ -82,10 +92,21 @@ pub struct End {
 impl End {
     pub fn new(address: &str, settings: EndpointSettings) -> Self {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-        let mut endpoint = Endpoint::new(settings, Epoch { instant: Instant::now(), unix }).expect("an endpoint");
+        let mut endpoint = Endpoint::new(
+            settings,
+            Epoch {
+                instant: Instant::now(),
+                unix,
+            },
+        )
+        .expect("an endpoint");
         let address = address.parse().expect("an address");
         endpoint.set_local_address(address);
-        Self { endpoint, address, changes: Vec::new() }
+        Self {
+            endpoint,
+            address,
+            changes: Vec::new(),
+        }
     }
 
     /// All datagrams that it wants to send.
@@ -120,7 +141,9 @@ impl End {
             layout.extend(entry.map(|number| i32::try_from(number).expect("small")));
             data.extend_from_slice(&datagram.bytes);
         }
-        self.endpoint.receive(&mut data, &layout, all.len(), Instant::now()).expect("a bound endpoint");
+        self.endpoint
+            .receive(&mut data, &layout, all.len(), Instant::now())
+            .expect("a bound endpoint");
         self.changes.extend(self.endpoint.take_changes());
     }
 
@@ -134,7 +157,9 @@ impl End {
             Change::Connected(key) => Some(*key),
             _ => None,
         });
-        self.endpoint.connection(key.expect("a connection")).expect("a live connection")
+        self.endpoint
+            .connection(key.expect("a connection"))
+            .expect("a live connection")
     }
 }
 
@@ -175,7 +200,9 @@ impl Pair {
     pub fn connected() -> (Self, SharedConnection, SharedConnection) {
         let authority = Authority::new();
         let mut pair = Self::new();
-        pair.server.endpoint.listen(shared(authority.config(Verification::Chain)));
+        pair.server
+            .endpoint
+            .listen(shared(authority.config(Verification::Chain)));
         let client = pair.dial(authority.config(Verification::Chain));
         pair.run();
         let server = pair.server.accepted();
@@ -184,7 +211,10 @@ impl Pair {
 
     pub fn dial(&mut self, config: Config) -> SharedConnection {
         let to = self.server.address;
-        self.client.endpoint.connect(&shared(config), Some("localhost"), to, Instant::now()).expect("a connection")
+        self.client
+            .endpoint
+            .connect(&shared(config), Some("localhost"), to, Instant::now())
+            .expect("a connection")
     }
 
     /// Carries datagrams back and forth until both are silent.
@@ -211,7 +241,10 @@ impl Pair {
                 return;
             }
             assert!(Instant::now() < end, "the pair did not get there in time");
-            let next = [&self.client, &self.server].into_iter().filter_map(|end| end.endpoint.next_timeout()).min();
+            let next = [&self.client, &self.server]
+                .into_iter()
+                .filter_map(|end| end.endpoint.next_timeout())
+                .min();
             let next = next.unwrap_or(end);
             // quiche reads the clock itself, so waiting for its timers takes real time.
             std::thread::sleep(next.saturating_duration_since(Instant::now()));
@@ -249,7 +282,11 @@ pub fn lossy(seed: u64, percent: u64) -> Link {
 
 /// Writes all, as far as flow control lets it; answers how much was taken.
 pub fn write(connection: &SharedConnection, id: u64, data: &[u8], fin: bool) -> usize {
-    match connection.borrow_mut().stream_write(id, data, fin).expect("a live connection") {
+    match connection
+        .borrow_mut()
+        .stream_write(id, data, fin)
+        .expect("a live connection")
+    {
         Write::Taken(taken) => taken,
         other => panic!("the stream doesn't take data: {other:?}"),
     }
@@ -260,7 +297,11 @@ pub fn read(connection: &SharedConnection, id: u64) -> (Vec<u8>, bool) {
     let mut all = Vec::new();
     let mut buffer = [0; 4096];
     loop {
-        match connection.borrow_mut().stream_read(id, &mut buffer).expect("a readable connection") {
+        match connection
+            .borrow_mut()
+            .stream_read(id, &mut buffer)
+            .expect("a readable connection")
+        {
             Read::Data { bytes, fin } => {
                 all.extend_from_slice(&buffer[..bytes]);
                 if fin {

@@ -37,8 +37,9 @@ impl Config {
         let failures = self.log_failures.clone();
         self.edit(|config| {
             config.quiche.log_keys();
-            config.key_log =
-                Some(Box::new(move |_| count_failure(&failures, file.try_clone()).map(|file| Box::new(file) as Sink)));
+            config.key_log = Some(Box::new(move |_| {
+                count_failure(&failures, file.try_clone()).map(|file| Box::new(file) as Sink)
+            }));
         })
     }
 
@@ -60,18 +61,29 @@ pub(in crate::binding) fn append(path: &Path) -> io::Result<File> {
 
 /// What the system said about a file, as an error of a setting.
 pub(in crate::binding) fn refused(setting: &'static str, path: &Path, error: &io::Error) -> quic::Error {
-    quic::Error::Config { setting, reason: format!("{}: {error}", path.display()) }
+    quic::Error::Config {
+        setting,
+        reason: format!("{}: {error}", path.display()),
+    }
 }
 
 fn check_directory(path: &Path) -> quic::Result<()> {
-    let metadata = path.metadata().map_err(|error| refused("qlogDirectory", path, &error))?;
+    let metadata = path
+        .metadata()
+        .map_err(|error| refused("qlogDirectory", path, &error))?;
     if !metadata.is_dir() {
         let reason = format!("{} is no directory", path.display());
-        return Err(quic::Error::Config { setting: "qlogDirectory", reason });
+        return Err(quic::Error::Config {
+            setting: "qlogDirectory",
+            reason,
+        });
     }
     if metadata.permissions().readonly() {
         let reason = format!("{} can't be written to", path.display());
-        return Err(quic::Error::Config { setting: "qlogDirectory", reason });
+        return Err(quic::Error::Config {
+            setting: "qlogDirectory",
+            reason,
+        });
     }
     Ok(())
 }

@@ -59,7 +59,10 @@ impl Config {
 
 impl Config {
     fn around(config: quic::Config) -> Self {
-        Self { inner: Rc::new(RefCell::new(config)), log_failures: Rc::default() }
+        Self {
+            inner: Rc::new(RefCell::new(config)),
+            log_failures: Rc::default(),
+        }
     }
 
     /// The settings, as an endpoint keeps them for the newcomers it accepts.

@@ -41,10 +41,13 @@ impl Config {
     #[napi]
     pub fn set_cc_algorithm_name(&self, name: String) -> Result<()> {
         self.try_edit(|config| {
-            config.quiche.set_cc_algorithm_name(&name).map_err(|_| quic::Error::Config {
-                setting: "ccAlgorithmName",
-                reason: format!("{name:?} is none of reno, cubic, bbr2_gcongestion, bbr2, bbr"),
-            })
+            config
+                .quiche
+                .set_cc_algorithm_name(&name)
+                .map_err(|_| quic::Error::Config {
+                    setting: "ccAlgorithmName",
+                    reason: format!("{name:?} is none of reno, cubic, bbr2_gcongestion, bbr2, bbr"),
+                })
         })
     }
 

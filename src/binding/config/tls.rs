@@ -42,7 +42,12 @@ impl From<&TlsSettings> for tls::TlsSettings {
     fn from(settings: &TlsSettings) -> Self {
         let bytes = |list: &Option<Vec<Uint8Array>>| list.iter().flatten().map(|item| item.to_vec()).collect();
         Self {
-            credentials: settings.credentials.iter().flatten().map(tls::Credential::from).collect(),
+            credentials: settings
+                .credentials
+                .iter()
+                .flatten()
+                .map(tls::Credential::from)
+                .collect(),
             ca: bytes(&settings.ca),
             ca_der: bytes(&settings.ca_der),
             signature_algorithms: settings.sigalgs.clone(),
@@ -54,7 +59,10 @@ impl From<&TlsSettings> for tls::TlsSettings {
 
 impl From<&Credential> for tls::Credential {
     fn from(credential: &Credential) -> Self {
-        Self { key: credential.key.to_vec(), chain: credential.cert.to_vec() }
+        Self {
+            key: credential.key.to_vec(),
+            chain: credential.cert.to_vec(),
+        }
     }
 }
 
@@ -112,7 +120,10 @@ impl Config {
     #[napi]
     pub fn load_cert_chain_from_pem_file(&self, path: String) -> Result<()> {
         self.try_edit(|config| {
-            config.quiche.load_cert_chain_from_pem_file(&path).map_err(|_| unusable("certChain", &path))
+            config
+                .quiche
+                .load_cert_chain_from_pem_file(&path)
+                .map_err(|_| unusable("certChain", &path))
         })
     }
 
@@ -120,14 +131,22 @@ impl Config {
     /// the certificate that was loaded before.
     #[napi]
     pub fn load_priv_key_from_pem_file(&self, path: String) -> Result<()> {
-        self.try_edit(|config| config.quiche.load_priv_key_from_pem_file(&path).map_err(|_| unusable("privKey", &path)))
+        self.try_edit(|config| {
+            config
+                .quiche
+                .load_priv_key_from_pem_file(&path)
+                .map_err(|_| unusable("privKey", &path))
+        })
     }
 
     /// Adds the trust anchors of a PEM file. Throws `InvalidConfig` if it can't be read or holds none.
     #[napi]
     pub fn load_verify_locations_from_file(&self, path: String) -> Result<()> {
         self.try_edit(|config| {
-            config.quiche.load_verify_locations_from_file(&path).map_err(|_| unusable("verifyLocations", &path))
+            config
+                .quiche
+                .load_verify_locations_from_file(&path)
+                .map_err(|_| unusable("verifyLocations", &path))
         })
     }
 
@@ -136,7 +155,10 @@ impl Config {
     #[napi]
     pub fn load_verify_locations_from_directory(&self, path: String) -> Result<()> {
         self.try_edit(|config| {
-            config.quiche.load_verify_locations_from_directory(&path).map_err(|_| unusable("verifyLocations", &path))
+            config
+                .quiche
+                .load_verify_locations_from_directory(&path)
+                .map_err(|_| unusable("verifyLocations", &path))
         })
     }
 
@@ -144,10 +166,12 @@ impl Config {
     #[napi]
     pub fn set_curves_list(&self, groups: String) -> Result<()> {
         self.try_edit(|config| {
-            config
-                .quiche
-                .set_curves_list(&groups)
-                .map_err(|_| invalid("groups", format!("{groups:?} is no list of groups that BoringSSL knows")))
+            config.quiche.set_curves_list(&groups).map_err(|_| {
+                invalid(
+                    "groups",
+                    format!("{groups:?} is no list of groups that BoringSSL knows"),
+                )
+            })
         })
     }
 
@@ -212,7 +236,10 @@ impl Config {
 fn unusable(setting: &'static str, path: &str) -> quic::Error {
     match File::open(path) {
         Err(error) => invalid(setting, format!("{path}: {error}")),
-        Ok(_) => invalid(setting, format!("{path} holds nothing in PEM form that can be used here")),
+        Ok(_) => invalid(
+            setting,
+            format!("{path} holds nothing in PEM form that can be used here"),
+        ),
     }
 }
 

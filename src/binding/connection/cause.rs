@@ -45,10 +45,4 @@ impl Connection {
             connection::CloseCause::Poisoned => CloseCause::Poisoned,
         })
     }
-
-    /// The endpoint's number for this connection, in its changes; null unless an endpoint drives it.
-    #[napi(getter)]
-    pub fn key(&self) -> Option<f64> {
-        self.inner.borrow().key().map(|key| key as f64)
-    }
 }

@@ -23,14 +23,16 @@ impl Connection {
     /// doesn't fit; it then stays.
     #[napi]
     pub fn dgram_recv(&self, buffer: Uint8ArraySlice) -> Result<f64> {
-        self.with(|connection| connection.dgram_recv(buffer)).map(length_or_none)
+        self.with(|connection| connection.dgram_recv(buffer))
+            .map(length_or_none)
     }
 
     /// Copies the begin of the oldest datagram that was received, as much as fits, and leaves it: answers how many bytes
     /// were copied, -1 for none.
     #[napi]
     pub fn dgram_recv_peek(&self, buffer: Uint8ArraySlice) -> Result<f64> {
-        self.with(|connection| connection.dgram_recv_peek(buffer)).map(length_or_none)
+        self.with(|connection| connection.dgram_recv_peek(buffer))
+            .map(length_or_none)
     }
 
     /// Length of the oldest datagram that was received, null for none.
@@ -92,7 +94,10 @@ impl Connection {
         let mut doomed = Vec::new();
         // JavaScript may use this connection meanwhile, so nothing is borrowed here, and datagrams are known by content.
         for datagram in waiting {
-            if is_doomed.call(datagram.clone().into()).map_err(|error| rethrow(env, error))? {
+            if is_doomed
+                .call(datagram.clone().into())
+                .map_err(|error| rethrow(env, error))?
+            {
                 doomed.push(datagram);
             }
         }

@@ -22,7 +22,8 @@ impl Connection {
     #[napi]
     pub fn recv(&self, datagram: Uint8ArraySlice, info: RecvInfo) -> Result<u32> {
         let (from, to) = (SocketAddr::try_from(&info.from)?, SocketAddr::try_from(&info.to)?);
-        self.with(|connection| connection.receive(datagram, from, to)).map(|bytes| bytes as u32)
+        self.with(|connection| connection.receive(datagram, from, to))
+            .map(|bytes| bytes as u32)
     }
 
     /// Fills the buffer with the next datagram to be sent; null when there is nothing to send. Call it until then, after
@@ -32,7 +33,8 @@ impl Connection {
     /// when the handshake fails here (the close follows at the next call), and `DrivenByEndpoint`.
     #[napi]
     pub fn send(&self, buffer: Uint8ArraySlice) -> Result<Option<SendInfo>> {
-        self.with(|connection| connection.transmit(buffer, None, None)).map(|sent| sent.map(SendInfo::from))
+        self.with(|connection| connection.transmit(buffer, None, None))
+            .map(|sent| sent.map(SendInfo::from))
     }
 
     /// As `send`, on one path only: from a local address, to an address of the peer, or both; null stands for any.
@@ -46,7 +48,8 @@ impl Connection {
     ) -> Result<Option<SendInfo>> {
         let from = from.as_ref().map(SocketAddr::try_from).transpose()?;
         let to = to.as_ref().map(SocketAddr::try_from).transpose()?;
-        self.with(|connection| connection.transmit(buffer, from, to)).map(|sent| sent.map(SendInfo::from))
+        self.with(|connection| connection.transmit(buffer, from, to))
+            .map(|sent| sent.map(SendInfo::from))
     }
 
     /// In how many milliseconds `onTimeout` wants to be called, rounded up; null for never.

@@ -37,7 +37,9 @@ impl Connection {
     pub fn new_scid(&self, scid: &[u8], token: &[u8], retire_if_needed: bool) -> Result<f64> {
         self.with(|connection| {
             let (scid, token) = (connection_id("scid", scid)?, reset_token(token)?);
-            Ok(connection.by_hand("newScid")?.new_scid(&scid, token, retire_if_needed)?)
+            Ok(connection
+                .by_hand("newScid")?
+                .new_scid(&scid, token, retire_if_needed)?)
         })
         .map(|sequence| sequence as f64)
     }

@@ -47,7 +47,11 @@ pub struct ConnectionError {
 
 impl From<quiche::ConnectionError> for ConnectionError {
     fn from(error: quiche::ConnectionError) -> Self {
-        Self { is_app: error.is_app, error_code: error.error_code as f64, reason: error.reason.into() }
+        Self {
+            is_app: error.is_app,
+            error_code: error.error_code as f64,
+            reason: error.reason.into(),
+        }
     }
 }
 
@@ -111,9 +115,13 @@ mod tests {
     #[test]
     fn a_panic_poisons_this_connection_alone() {
         let (broken, healthy) = (connection(), connection());
-        let error = broken.with::<()>(|_| panic!("expected by this test")).expect_err("it panicked");
+        let error = broken
+            .with::<()>(|_| panic!("expected by this test"))
+            .expect_err("it panicked");
         assert_eq!(error.status.as_ref(), "Poisoned");
-        let again = broken.with(|connection| connection.live().map(|_| ())).expect_err("it stays so");
+        let again = broken
+            .with(|connection| connection.live().map(|_| ()))
+            .expect_err("it stays so");
         assert_eq!(again.status.as_ref(), "Poisoned");
         assert!(healthy.with(|connection| connection.live().map(|_| ())).is_ok());
     }

@@ -67,7 +67,8 @@ impl Connection {
     #[napi]
     pub fn probe_path(&self, local: Address, peer: Address) -> Result<f64> {
         let (local, peer) = (SocketAddr::try_from(&local)?, SocketAddr::try_from(&peer)?);
-        self.with(|connection| connection.probe_path(local, peer)).map(|sequence| sequence as f64)
+        self.with(|connection| connection.probe_path(local, peer))
+            .map(|sequence| sequence as f64)
     }
 
     /// Client: goes over to a path (RFC 9000 §9), at once if it is new. Answers the number of the peer's connection id that
@@ -78,14 +79,16 @@ impl Connection {
     #[napi]
     pub fn migrate(&self, local: Address, peer: Address) -> Result<f64> {
         let (local, peer) = (SocketAddr::try_from(&local)?, SocketAddr::try_from(&peer)?);
-        self.with(|connection| connection.migrate(local, peer)).map(|sequence| sequence as f64)
+        self.with(|connection| connection.migrate(local, peer))
+            .map(|sequence| sequence as f64)
     }
 
     /// Client: goes over to another address of ours, and stays with the peer's. Else as `migrate`.
     #[napi]
     pub fn migrate_source(&self, local: Address) -> Result<f64> {
         let local = SocketAddr::try_from(&local)?;
-        self.with(|connection| connection.migrate_source(local)).map(|sequence| sequence as f64)
+        self.with(|connection| connection.migrate_source(local))
+            .map(|sequence| sequence as f64)
     }
 
     /// Makes the next packet one that the peer must acknowledge, by a PING frame if need be: keeps NAT mappings and idle
@@ -111,7 +114,8 @@ impl Connection {
     /// The largest packet that the path in use was found to carry, in bytes; null before that (`discoverPmtu`).
     #[napi]
     pub fn pmtu(&self) -> Result<Option<f64>> {
-        self.with(|connection| Ok(connection.live()?.pmtu())).map(|pmtu| pmtu.map(|pmtu| pmtu as f64))
+        self.with(|connection| Ok(connection.live()?.pmtu()))
+            .map(|pmtu| pmtu.map(|pmtu| pmtu as f64))
     }
 
     /// Probes again whether the path in use still carries such packets; if not, the search begins anew.
@@ -144,10 +148,15 @@ impl Connection {
     pub fn get_next_release_time(&self) -> Result<Option<ReleaseDecision>> {
         self.with(|connection| {
             let now = clock::now();
-            Ok(connection.live()?.get_next_release_time().map(|decision| ReleaseDecision {
-                delay: decision.time(now).map_or(0.0, |at| clock::milliseconds(at.saturating_duration_since(now))),
-                can_burst: decision.can_burst(),
-            }))
+            Ok(connection
+                .live()?
+                .get_next_release_time()
+                .map(|decision| ReleaseDecision {
+                    delay: decision
+                        .time(now)
+                        .map_or(0.0, |at| clock::milliseconds(at.saturating_duration_since(now))),
+                    can_burst: decision.can_burst(),
+                }))
         })
     }
 

@@ -76,13 +76,15 @@ impl Connection {
     /// What the peer ended the connection with; null if it didn't.
     #[napi]
     pub fn peer_error(&self) -> Result<Option<ConnectionError>> {
-        self.with(|connection| connection.peer_error()).map(|error| error.map(Into::into))
+        self.with(|connection| connection.peer_error())
+            .map(|error| error.map(Into::into))
     }
 
     /// What we ended the connection with, by `close` or because the peer broke the protocol; null if we didn't.
     #[napi]
     pub fn local_error(&self) -> Result<Option<ConnectionError>> {
-        self.with(|connection| connection.local_error()).map(|error| error.map(Into::into))
+        self.with(|connection| connection.local_error())
+            .map(|error| error.map(Into::into))
     }
 
     /// The name of this connection in logs and qlog files: its first source id in hexadecimal. Answers at any time.
@@ -112,7 +114,8 @@ impl Connection {
     /// Statistics of each path; the last ones when the connection is gone.
     #[napi]
     pub fn path_stats(&self) -> Result<Vec<PathStats>> {
-        self.with(|connection| connection.path_stats()).map(|paths| paths.into_iter().map(Into::into).collect())
+        self.with(|connection| connection.path_stats())
+            .map(|paths| paths.into_iter().map(Into::into).collect())
     }
 
     /// What the peer told in the handshake; null before that. As long as the peer isn't trusted it may be anyone's word.

@@ -40,14 +40,16 @@ impl Connection {
     #[napi]
     pub fn stream_read(&self, id: f64, buffer: Uint8ArraySlice) -> Result<f64> {
         let id = number::stream_id(id)?;
-        self.with(|connection| connection.stream_read(id, buffer)).map(pack_read)
+        self.with(|connection| connection.stream_read(id, buffer))
+            .map(pack_read)
     }
 
     /// Drops up to `bytes` (0 to 2^53-1) of what could be read, without copying. Answers as `streamRead`.
     #[napi]
     pub fn stream_discard(&self, id: f64, bytes: f64) -> Result<f64> {
         let (id, bytes) = (number::stream_id(id)?, number::size("bytes", bytes, ANY)?);
-        self.with(|connection| connection.stream_discard(id, bytes)).map(pack_read)
+        self.with(|connection| connection.stream_discard(id, bytes))
+            .map(pack_read)
     }
 
     /// Offers data to a stream, and its end with `fin`; the first use of an id of ours opens the stream. Answers one number:
@@ -63,7 +65,8 @@ impl Connection {
     #[napi]
     pub fn stream_write(&self, id: f64, data: &[u8], fin: bool) -> Result<f64> {
         let id = number::stream_id(id)?;
-        self.with(|connection| connection.stream_write(id, data, fin)).map(pack_write)
+        self.with(|connection| connection.stream_write(id, data, fin))
+            .map(pack_write)
     }
 
     /// Ends one part of a stream at once and drops what waits in it: `Shutdown.Read` sends STOP_SENDING, `Shutdown.Write`
@@ -117,7 +120,8 @@ impl Connection {
     #[napi]
     pub fn stream_readable_len(&self, id: f64, max: f64) -> Result<f64> {
         let (id, max) = (number::stream_id(id)?, number::size("max", max, ANY)?);
-        self.with(|connection| Ok(connection.live()?.stream_readable_len(id, max))).map(|bytes| bytes as f64)
+        self.with(|connection| Ok(connection.live()?.stream_readable_len(id, max)))
+            .map(|bytes| bytes as f64)
     }
 
     /// Whether all that the peer sent on the stream was read, to its end or its reset; true for no such stream.
@@ -137,7 +141,8 @@ impl Connection {
     /// How many more streams of a kind we may open now, by the peer's limit (RFC 9000 §4.6).
     #[napi]
     pub fn streams_left(&self, bidi: bool) -> Result<f64> {
-        self.with(|connection| connection.streams_left(bidi)).map(|count| count as f64)
+        self.with(|connection| connection.streams_left(bidi))
+            .map(|count| count as f64)
     }
 
     /// As `streamsLeft(true)`: quiche's name.
@@ -169,14 +174,16 @@ impl Connection {
     /// `DrivenByEndpoint`: an endpoint reports these as changes.
     #[napi]
     pub fn stream_readable_next(&self) -> Result<f64> {
-        self.with(|connection| Ok(connection.by_hand("streamReadableNext")?.stream_readable_next())).map(id_or_none)
+        self.with(|connection| Ok(connection.by_hand("streamReadableNext")?.stream_readable_next()))
+            .map(id_or_none)
     }
 
     /// The next stream that takes data, which isn't answered again before it was blocked; -1 for none. Throws
     /// `DrivenByEndpoint`: an endpoint reports these as changes.
     #[napi]
     pub fn stream_writable_next(&self) -> Result<f64> {
-        self.with(|connection| Ok(connection.by_hand("streamWritableNext")?.stream_writable_next())).map(id_or_none)
+        self.with(|connection| Ok(connection.by_hand("streamWritableNext")?.stream_writable_next()))
+            .map(id_or_none)
     }
 }
 
@@ -185,7 +192,10 @@ pub(in crate::binding) fn shutdown(direction: f64) -> Result<quiche::Shutdown> {
     match direction {
         0.0 => Ok(quiche::Shutdown::Read),
         1.0 => Ok(quiche::Shutdown::Write),
-        other => Err(invalid_argument("direction", &format!("expected 0 (read) or 1 (write), got {other}"))),
+        other => Err(invalid_argument(
+            "direction",
+            &format!("expected 0 (read) or 1 (write), got {other}"),
+        )),
     }
 }
 

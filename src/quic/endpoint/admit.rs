@@ -87,7 +87,14 @@ impl Endpoint {
         let mut packet = vec![0; 256];
         let written = self.ids.mint_retry_id().and_then(|id| {
             let token = self.tokens.mint(from, &header.dcid, self.epoch.unix_at(now))?;
-            Ok(quiche::retry(&header.scid, &header.dcid, &id, &token, header.version, &mut packet)?)
+            Ok(quiche::retry(
+                &header.scid,
+                &header.dcid,
+                &id,
+                &token,
+                header.version,
+                &mut packet,
+            )?)
         });
         if let Ok(length) = written {
             packet.truncate(length);
@@ -147,7 +154,9 @@ impl Endpoint {
         };
         let config = &mut *config.borrow_mut();
         let scid = self.ids.mint()?;
-        config.quiche.set_stateless_reset_token(Some(self.ids.reset_token(&scid)));
+        config
+            .quiche
+            .set_stateless_reset_token(Some(self.ids.reset_token(&scid)));
         let retry = original.map(|original| RetryIds {
             original_destination: quiche::ConnectionId::from_vec(original),
             retry_source: header.dcid.clone(),

@@ -33,7 +33,11 @@ impl IdKey {
         };
         let root = hmac::Key::new(hmac::HMAC_SHA256, secret);
         let derive = |label: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&root, label).as_ref());
-        Ok(Self { mark: derive(b"connection id"), reset: derive(b"stateless reset"), random })
+        Ok(Self {
+            mark: derive(b"connection id"),
+            reset: derive(b"stateless reset"),
+            random,
+        })
     }
 
     /// A new connection id.
@@ -83,7 +87,9 @@ impl IdKey {
 
     fn mark(&self, random: &[u8]) -> [u8; ID_LENGTH - RANDOM_LENGTH] {
         let tag = hmac::sign(&self.mark, random);
-        tag.as_ref()[..ID_LENGTH - RANDOM_LENGTH].try_into().expect("SHA-256 gives 32 bytes")
+        tag.as_ref()[..ID_LENGTH - RANDOM_LENGTH]
+            .try_into()
+            .expect("SHA-256 gives 32 bytes")
     }
 
     fn fill(&self, bytes: &mut [u8]) -> Result<()> {

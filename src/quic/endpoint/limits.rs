@@ -61,12 +61,18 @@ pub(super) struct Rate {
 
 impl Rate {
     pub(super) fn new(per_second: u32) -> Self {
-        Self { per_second, left: f64::from(per_second), filled: None }
+        Self {
+            per_second,
+            left: f64::from(per_second),
+            filled: None,
+        }
     }
 
     /// Takes one, if there is one left.
     pub(super) fn take(&mut self, now: Instant) -> bool {
-        let passed = self.filled.map_or(Duration::ZERO, |filled| now.saturating_duration_since(filled));
+        let passed = self
+            .filled
+            .map_or(Duration::ZERO, |filled| now.saturating_duration_since(filled));
         let full = f64::from(self.per_second);
         self.left = (self.left + passed.as_secs_f64() * full).min(full);
         self.filled = Some(now);

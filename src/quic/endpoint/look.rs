@@ -156,7 +156,9 @@ impl Endpoint {
         }
         while let Some(id) = connection.live_mut()?.stream_writable_next() {
             self.tell_new_stream(key, id, connection);
-            self.changes.push_back(Change::StreamWritable(key, id));
+            if connection.takes_writes_again(id)? {
+                self.changes.push_back(Change::StreamWritable(key, id));
+            }
         }
         let has_credit = [connection.streams_left(true)? > 0, connection.streams_left(false)? > 0];
         let had_credit = std::mem::replace(&mut self.slots[key].had_credit, has_credit);
@@ -177,7 +179,11 @@ impl Endpoint {
 
     fn tell_datagrams(&mut self, key: usize) {
         let slot = &self.slots[key];
-        let waiting = slot.connection.borrow().live().is_ok_and(|quiche| quiche.dgram_recv_queue_len() > 0);
+        let waiting = slot
+            .connection
+            .borrow()
+            .live()
+            .is_ok_and(|quiche| quiche.dgram_recv_queue_len() > 0);
         if waiting && slot.phase == Phase::Connected {
             self.changes.push_back(Change::DatagramReadable(key));
         } else if waiting {
@@ -216,7 +222,12 @@ impl Endpoint {
     /// Moves the connection's deadline in the timers.
     pub(super) fn set_timer(&mut self, key: usize) {
         let slot = &mut self.slots[key];
-        let quiche = slot.connection.borrow().live().ok().and_then(quiche::Connection::timeout_instant);
+        let quiche = slot
+            .connection
+            .borrow()
+            .live()
+            .ok()
+            .and_then(quiche::Connection::timeout_instant);
         let deadline = slot.deadline(quiche);
         self.timers.move_deadline(key, slot.clock.set, deadline);
         slot.clock.set = deadline;
@@ -229,8 +240,12 @@ impl Endpoint {
             return;
         }
         self.received_since_audit = 0;
-        let mut holdings: Vec<_> =
-            self.slots.iter_mut().map(|(key, slot)| (unread_bytes(slot), key)).filter(|it| it.0 > 0).collect();
+        let mut holdings: Vec<_> = self
+            .slots
+            .iter_mut()
+            .map(|(key, slot)| (unread_bytes(slot), key))
+            .filter(|it| it.0 > 0)
+            .collect();
         let mut total: usize = holdings.iter().map(|(bytes, _)| bytes).sum();
         holdings.sort_unstable();
         while total > self.limits.buffered_bytes

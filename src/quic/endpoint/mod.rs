@@ -156,6 +156,24 @@ impl Endpoint {
         self.retry = retry;
     }
 
+    /// Changes the secret behind the Retry tokens: those under way become invalid.
+    pub fn set_token_key(&mut self, secret: &[u8]) -> Result<()> {
+        self.tokens = TokenKey::new(Some(secret))?;
+        Ok(())
+    }
+
+    /// Changes the secret behind connection ids and reset tokens; only while there are no connections, whose ids would
+    /// no longer be known as ours.
+    pub fn set_stateless_reset_key(&mut self, secret: &[u8]) -> Result<()> {
+        if !self.slots.is_empty() {
+            return Err(Error::Limit(
+                "the stateless reset key can't change while there are connections",
+            ));
+        }
+        self.ids = IdKey::new(Some(secret))?;
+        Ok(())
+    }
+
     /// Accepts newcomers with this configuration from now on; those already accepted keep theirs.
     pub fn listen(&mut self, config: SharedConfig) {
         self.server = Some(config);
@@ -194,7 +212,10 @@ impl Endpoint {
 
     /// The connection with this key.
     pub fn connection(&self, key: usize) -> Result<SharedConnection> {
-        self.slots.get(key).map(|slot| slot.connection.clone()).ok_or(Error::UnknownConnection(key))
+        self.slots
+            .get(key)
+            .map(|slot| slot.connection.clone())
+            .ok_or(Error::UnknownConnection(key))
     }
 
     /// How many connections there are.

@@ -80,7 +80,11 @@ impl Endpoint {
         });
         let Ok(Some(stats)) = moved else { return };
         let under_way = stats.sent_bytes.saturating_sub(stats.acked_bytes + stats.lost_bytes);
-        slot.probation = Some(Probation { received, sent: 0, proof: stats.acked_bytes + under_way + 1 });
+        slot.probation = Some(Probation {
+            received,
+            sent: 0,
+            proof: stats.acked_bytes + under_way + 1,
+        });
         slot.last_from = Some(outside);
         self.stats.rebindings += 1;
         self.changes.push_back(super::change::Change::Path(key));
@@ -90,7 +94,11 @@ impl Endpoint {
     pub(super) fn is_on_probation(&mut self, key: usize) -> bool {
         let slot = &mut self.slots[key];
         let Some(probation) = &slot.probation else { return false };
-        let acked = slot.connection.borrow().live().map_or(0, |quiche| quiche.stats().acked_bytes);
+        let acked = slot
+            .connection
+            .borrow()
+            .live()
+            .map_or(0, |quiche| quiche.stats().acked_bytes);
         if acked >= probation.proof {
             slot.probation = None;
             return false;

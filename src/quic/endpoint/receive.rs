@@ -63,7 +63,10 @@ impl Endpoint {
     pub(super) fn deliver(&mut self, key: usize, datagram: &mut [u8], from: SocketAddr) {
         let Some(to) = self.local else { return };
         let rebound = self.rebound(key, datagram, from);
-        let info = quiche::RecvInfo { from: rebound.unwrap_or(from), to };
+        let info = quiche::RecvInfo {
+            from: rebound.unwrap_or(from),
+            to,
+        };
         let slot = &mut self.slots[key];
         let layout = packet::coalesced(datagram);
         // 1-RTT packets can't be decrypted before the verdict: without this they would come again only after the
@@ -126,7 +129,10 @@ impl Endpoint {
         if slot.admitted_from.is_none() || slot.phase >= Phase::Connected {
             return;
         }
-        let Some(Coalesced { short: Some(offset), .. }) = layout else {
+        let Some(Coalesced {
+            short: Some(offset), ..
+        }) = layout
+        else {
             return;
         };
         if offset > 0 && slot.connection.borrow().is_verification_pending() {
@@ -137,7 +143,10 @@ impl Endpoint {
     fn hold(&mut self, key: usize, packet: &[u8], info: quiche::RecvInfo) {
         let held = &mut self.slots[key].held;
         if held.len() < MAX_HELD {
-            held.push(Held { bytes: packet.to_vec(), info });
+            held.push(Held {
+                bytes: packet.to_vec(),
+                info,
+            });
             self.stats.held += 1;
         }
     }

@@ -38,7 +38,9 @@ fn protect(mut packet: Vec<u8>, number_at: usize, frame: &[u8], destination: &[u
     // Packet number 0: the nonce is the IV itself.
     let nonce = Nonce::assume_unique_for_key(expand::<12>(&server, "quic iv")?);
     let mut payload = frame.to_vec();
-    LessSafeKey::new(key).seal_in_place_append_tag(nonce, Aad::from(&packet), &mut payload).ok()?;
+    LessSafeKey::new(key)
+        .seal_in_place_append_tag(nonce, Aad::from(&packet), &mut payload)
+        .ok()?;
     packet.extend_from_slice(&payload);
     let mask = header_key.new_mask(packet.get(number_at + 4..number_at + 20)?).ok()?;
     packet[0] ^= mask[0] & 0x0f;
@@ -75,7 +77,9 @@ mod tests {
         let initial =
             Salt::new(HKDF_SHA256, &INITIAL_SALT_V1).extract(&[0x83, 0x94, 0xc8, 0xf0, 0x3e, 0x51, 0x57, 0x08]);
         let server = Prk::new_less_safe(HKDF_SHA256, &expand::<32>(&initial, "server in").expect("32 bytes"));
-        let key = [0xcf, 0x3a, 0x53, 0x31, 0x65, 0x3c, 0x36, 0x4c, 0x88, 0xf0, 0xf3, 0x79, 0xb6, 0x06, 0x7e, 0x37];
+        let key = [
+            0xcf, 0x3a, 0x53, 0x31, 0x65, 0x3c, 0x36, 0x4c, 0x88, 0xf0, 0xf3, 0x79, 0xb6, 0x06, 0x7e, 0x37,
+        ];
         assert_eq!(expand::<16>(&server, "quic key"), Some(key));
     }
 }

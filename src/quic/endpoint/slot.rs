@@ -78,13 +78,20 @@ pub(super) struct Paced {
 impl Slot {
     pub(super) fn new(connection: SharedConnection, config: &Config, from: Option<IpAddr>, now: Instant) -> Self {
         let handshake = (config.handshake_timeout > Duration::ZERO).then(|| now + config.handshake_timeout);
-        let keep_alive = config.keep_alive_interval.map(|interval| KeepAlive { interval, due: now + interval });
+        let keep_alive = config.keep_alive_interval.map(|interval| KeepAlive {
+            interval,
+            due: now + interval,
+        });
         Self {
             connection,
             phase: Phase::Handshaking,
             admitted_from: from,
             ids: Vec::new(),
-            clock: Clock { set: None, handshake, keep_alive },
+            clock: Clock {
+                set: None,
+                handshake,
+                keep_alive,
+            },
             held: Vec::new(),
             paced: None,
             last_from: None,
@@ -112,8 +119,16 @@ impl Slot {
 
     /// When the connection wants attention next, its own timers at `quiche`.
     pub(super) fn deadline(&self, quiche: Option<Instant>) -> Option<Instant> {
-        let keep_alive = self.clock.keep_alive.as_ref().filter(|_| self.phase == Phase::Connected).map(|it| it.due);
+        let keep_alive = self
+            .clock
+            .keep_alive
+            .as_ref()
+            .filter(|_| self.phase == Phase::Connected)
+            .map(|it| it.due);
         let paced = self.paced.as_ref().map(|paced| paced.info.at);
-        [quiche, self.clock.handshake, keep_alive, paced].into_iter().flatten().min()
+        [quiche, self.clock.handshake, keep_alive, paced]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }

@@ -102,7 +102,10 @@ impl Endpoint {
             match packet {
                 Ok(Some((length, info))) if info.at > now + TIMER_GRANULARITY => {
                     self.stats.paced += 1;
-                    self.slots[key].paced = Some(Paced { bytes: room[..length].to_vec(), info });
+                    self.slots[key].paced = Some(Paced {
+                        bytes: room[..length].to_vec(),
+                        info,
+                    });
                     return Turn::Done;
                 }
                 Ok(Some((length, info))) => {
