@@ -107,8 +107,8 @@ export declare class Config {
    */
   enableEarlyData(): void
   /**
-   * Sets the application protocols (ALPN, RFC 7301) that are offered and accepted, the preferred first: each 1 to 255
-   * bytes. There is no default, and without a common one there is no connection. Throws `InvalidConfig` for an empty
+   * Sets the application protocols (ALPN, RFC 7301) that are offered and accepted: each 1 to 255 bytes. The client's order
+   * counts: the first of its list that the server has is taken. There is no default, and without a common one there is no connection. Throws `InvalidConfig` for an empty
    * or too long name.
    */
   setApplicationProtos(protos: Array<string | Uint8Array>): void
@@ -192,7 +192,8 @@ export declare class Config {
    */
   setMaxAmplificationFactor(factor: number): void
   /**
-   * quiche's defaults, without credentials; trust anchors come from `loadVerifyLocations…`.
+   * quiche's defaults, without credentials; trust anchors are the system's, where BoringSSL finds them, and those of
+   * `loadVerifyLocations…`.
    *
    * `version` is 1 by default; reserved versions (0x?a?a?a?a, RFC 9000 §15) are taken too, and force a version
    * negotiation. Throws `UnknownVersion` for others.

@@ -48,11 +48,13 @@ pub struct Config {
 impl Config {
     /// quiche's defaults, without credentials, with the trust anchors where BoringSSL finds them.
     pub fn new(version: u32) -> Result<Self> {
-        Ok(Self::around(quiche::Config::new(version)?))
+        check_version(version)?;
+        Ok(Self::around(quiche::Config::with_boring_ssl_ctx_builder(version, tls::plain_context()?)?))
     }
 
     /// quiche's defaults over a TLS context made from `settings`.
     pub fn with_tls(version: u32, settings: &TlsSettings) -> Result<Self> {
+        check_version(version)?;
         let context = tls::context(settings)?;
         Ok(Self::around(quiche::Config::with_boring_ssl_ctx_builder(
             version, context,
@@ -99,6 +101,14 @@ impl Config {
     }
 }
 
+/// Spoken, or reserved to exercise version negotiation (RFC 9000 §15); quiche's own check lets more through.
+fn check_version(version: u32) -> Result<()> {
+    if quiche::version_is_supported(version) || version & 0x0f0f_0f0f == 0x0a0a_0a0a {
+        return Ok(());
+    }
+    Err(quiche::Error::UnknownVersion.into())
+}
+
 fn alpn(reason: &str) -> Error {
     Error::Config {
         setting: "applicationProtos",
@@ -123,6 +133,16 @@ mod tests {
 
     fn config() -> Config {
         Config::new(quiche::PROTOCOL_VERSION).expect("quiche's defaults are valid")
+    }
+
+    #[test]
+    fn only_known_and_reserved_versions_are_taken() {
+        for version in [1, 0x0a0a_0a0a, 0xbaba_baba, 0xfafa_fafa] {
+            assert!(Config::new(version).is_ok(), "{version:x}");
+        }
+        for version in [0, 2, 0xff00_001d, 0x6b33_43cf] {
+            assert_eq!(Config::new(version).expect_err("unknown").code(), "UnknownVersion");
+        }
     }
 
     #[test]

@@ -29,7 +29,8 @@ mod transport;
 
 #[napi]
 impl Config {
-    /// quiche's defaults, without credentials; trust anchors come from `loadVerifyLocations…`.
+    /// quiche's defaults, without credentials; trust anchors are the system's, where BoringSSL finds them, and those of
+    /// `loadVerifyLocations…`.
     ///
     /// `version` is 1 by default; reserved versions (0x?a?a?a?a, RFC 9000 §15) are taken too, and force a version
     /// negotiation. Throws `UnknownVersion` for others.

@@ -201,8 +201,8 @@ impl Config {
         self.edit(|config| config.quiche.enable_early_data())
     }
 
-    /// Sets the application protocols (ALPN, RFC 7301) that are offered and accepted, the preferred first: each 1 to 255
-    /// bytes. There is no default, and without a common one there is no connection. Throws `InvalidConfig` for an empty
+    /// Sets the application protocols (ALPN, RFC 7301) that are offered and accepted: each 1 to 255 bytes. The client's order
+    /// counts: the first of its list that the server has is taken. There is no default, and without a common one there is no connection. Throws `InvalidConfig` for an empty
     /// or too long name.
     #[napi]
     pub fn set_application_protos(&self, protos: Vec<Either<String, Uint8Array>>) -> Result<()> {
