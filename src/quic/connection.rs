@@ -1,6 +1,7 @@
 //! One quiche connection: made or accepted, driven by hand or by an endpoint, judged, closed, remembered.
 
 use std::cell::RefCell;
+use std::collections::{HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
@@ -8,6 +9,7 @@ use boring::ssl::{SslRef, SslVerifyMode};
 
 use super::config::{Config, Verification};
 use super::error::{Error, Result};
+use super::path::Alias;
 use super::stream::PeerStreams;
 use super::verification::{Alert, Judge, Verdict};
 
@@ -23,8 +25,13 @@ pub struct Connection {
     judge: Option<Judge>,
     drive: Option<Drive>,
     pub(super) peer_streams: PeerStreams,
+    /// Streams that took less than they were offered.
+    pub(super) blocked_writers: HashSet<u64>,
+    pub(super) path_events: VecDeque<quiche::PathEvent>,
+    pub(super) alias: Option<Alias>,
     trace_id: String,
     is_server: bool,
+    cause: Option<CloseCause>,
 }
 
 enum State {
@@ -33,8 +40,30 @@ enum State {
     Poisoned,
 }
 
+/// What ended a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseCause {
+    /// We closed it, or found the peer at fault: `local_error` says why.
+    Local,
+    /// The peer closed it: `peer_error` says why.
+    Peer,
+    /// Nothing came for as long as the idle timeout (RFC 9000 §10.1).
+    IdleTimeout,
+    /// The handshake, verification included, took too long.
+    HandshakeTimeout,
+    /// The peer has lost the connection's state (RFC 9000 §10.3), or our own endpoint let it go.
+    StatelessReset,
+    /// The server speaks no version that we do.
+    VersionMismatch,
+    /// Too much was received and not read, over all connections of the endpoint.
+    MemoryLimit,
+    /// The endpoint was closed under it.
+    Released,
+    /// A panic inside it was caught.
+    Poisoned,
+}
+
 /// What is left of a connection when it is gone.
-#[derive(Clone)]
 pub struct Remains {
     /// The last statistics.
     pub stats: quiche::Stats,
@@ -48,6 +77,10 @@ pub struct Remains {
     pub is_timed_out: bool,
     /// Whether its handshake was ever complete.
     pub was_established: bool,
+    /// What ended it.
+    pub cause: CloseCause,
+    /// quiche's connection, where the peer ended it while data was still unread.
+    unread: Option<Box<quiche::Connection>>,
 }
 
 /// The link from a connection to the endpoint that drives it.
@@ -76,7 +109,22 @@ impl Connection {
         local: SocketAddr,
         peer: SocketAddr,
     ) -> Result<Self> {
-        let mut quiche = quiche::connect(None, scid, local, peer, &mut config.quiche)?;
+        Self::dial(quiche::connect(None, scid, local, peer, &mut config.quiche)?, server_name, config)
+    }
+
+    /// Dials with a first destination id of the caller's choice, which must be unpredictable (RFC 9000 §7.2).
+    pub fn connect_with_dcid(
+        config: &mut Config,
+        server_name: Option<&str>,
+        scid: &quiche::ConnectionId,
+        dcid: &quiche::ConnectionId,
+        local: SocketAddr,
+        peer: SocketAddr,
+    ) -> Result<Self> {
+        Self::dial(quiche::connect_with_dcid(None, scid, dcid, local, peer, &mut config.quiche)?, server_name, config)
+    }
+
+    fn dial(mut quiche: quiche::Connection, server_name: Option<&str>, config: &Config) -> Result<Self> {
         if let Some(name) = server_name {
             name_peer(quiche.as_mut(), name)?;
         }
@@ -119,8 +167,12 @@ impl Connection {
             judge,
             drive: None,
             peer_streams: PeerStreams::default(),
+            blocked_writers: HashSet::new(),
+            path_events: VecDeque::new(),
+            alias: None,
             trace_id,
             is_server,
+            cause: None,
         }
     }
 
@@ -217,10 +269,6 @@ impl Connection {
         self.touch();
     }
 
-    pub(super) fn is_poisoned(&self) -> bool {
-        matches!(self.state, State::Poisoned)
-    }
-
     /// Hands the connection to an endpoint, which knows it by `key`.
     pub(super) fn drive(&mut self, key: usize, dirty: DirtyList) {
         self.drive = Some(Drive { key, dirty, is_dirty: false });
@@ -237,19 +285,75 @@ impl Connection {
         }
     }
 
-    /// Lets quiche's connection go; its statistics and its end remain.
-    pub(super) fn release(&mut self) {
-        self.drive = None;
-        if let State::Live(quiche) = &self.state {
-            self.state = State::Closed(Box::new(Remains {
-                stats: quiche.stats(),
-                paths: quiche.path_stats().collect(),
-                local_error: quiche.local_error().cloned(),
-                peer_error: quiche.peer_error().cloned(),
-                is_timed_out: quiche.is_timed_out(),
-                was_established: quiche.is_established(),
-            }));
+    /// quiche's connection for reading what arrived before the end: it outlives the connection where data is unread.
+    pub(super) fn readable(&mut self) -> Result<&mut quiche::Connection> {
+        match &mut self.state {
+            State::Live(quiche) => Ok(quiche),
+            State::Closed(remains) => remains.unread.as_deref_mut().ok_or(Error::Closed),
+            State::Poisoned => Err(Error::Poisoned),
         }
+    }
+
+    /// What ended the connection, or begins to end it; `None` while it lives.
+    pub fn close_cause(&self) -> Option<CloseCause> {
+        match &self.state {
+            State::Closed(remains) => Some(remains.cause),
+            State::Poisoned => Some(CloseCause::Poisoned),
+            State::Live(quiche) => self.cause.or_else(|| cause_of(quiche)),
+        }
+    }
+
+    /// Ends the connection for a reason of the endpoint's own.
+    pub(super) fn end(&mut self, cause: CloseCause, code: quiche::WireErrorCode, reason: &str) {
+        if self.close_cause().is_none() && self.close(false, code as u64, reason.as_bytes()) == Ok(true) {
+            self.cause = Some(cause);
+        }
+    }
+
+    /// Takes note of what quiche said about a received datagram, where it is the cause of the end.
+    pub(super) fn note_failure(&mut self, error: quiche::Error) {
+        if error == quiche::Error::UnknownVersion && !self.is_server {
+            self.cause = Some(CloseCause::VersionMismatch);
+        }
+    }
+
+    /// Lets quiche's connection go; its statistics and its end remain, and with them what is still unread, if the peer
+    /// ended it.
+    pub(super) fn release(&mut self, has_unread: bool) {
+        self.drive = None;
+        let cause = self.close_cause().unwrap_or(CloseCause::Released);
+        let State::Live(quiche) = std::mem::replace(&mut self.state, State::Poisoned) else {
+            return;
+        };
+        let mut remains = Remains {
+            stats: quiche.stats(),
+            paths: quiche.path_stats().collect(),
+            local_error: quiche.local_error().cloned(),
+            peer_error: quiche.peer_error().cloned(),
+            is_timed_out: quiche.is_timed_out(),
+            was_established: quiche.is_established(),
+            cause,
+            unread: None,
+        };
+        if has_unread && cause == CloseCause::Peer {
+            remains.unread = Some(quiche);
+        }
+        self.state = State::Closed(Box::new(remains));
+    }
+}
+
+fn cause_of(quiche: &quiche::Connection) -> Option<CloseCause> {
+    if quiche.is_timed_out() {
+        Some(CloseCause::IdleTimeout)
+    } else if quiche.local_error().is_some() {
+        Some(CloseCause::Local)
+    } else if quiche.peer_error().is_some() {
+        Some(CloseCause::Peer)
+    } else if quiche.is_closed() {
+        // Closed without a word from either side: quiche found the token of a stateless reset.
+        Some(CloseCause::StatelessReset)
+    } else {
+        None
     }
 }
 
@@ -267,7 +371,8 @@ fn name_peer(ssl: &mut SslRef, name: &str) -> Result<()> {
 /// Sets who judges the peer, before the handshake begins.
 fn set_verification(ssl: &mut SslRef, who: Verification, is_server: bool) -> Option<Judge> {
     // A server that wants a certificate refuses a client without one: CertificateRequired.
-    let demand = if is_server { SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT } else { SslVerifyMode::PEER };
+    let demand =
+        if is_server { SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT } else { SslVerifyMode::PEER };
     match who {
         Verification::None => {
             ssl.set_verify(SslVerifyMode::NONE);

@@ -112,8 +112,10 @@ fn install(builder: &mut SslContextBuilder, key: &PKey<Private>, chain: &[X509])
         if credential.is_null() {
             return Err(config("cert", "BoringSSL ran out of memory"));
         }
-        let buffers: Vec<_> =
-            ders.iter().map(|der| boring_sys::CRYPTO_BUFFER_new(der.as_ptr(), der.len(), std::ptr::null_mut())).collect();
+        let buffers: Vec<_> = ders
+            .iter()
+            .map(|der| boring_sys::CRYPTO_BUFFER_new(der.as_ptr(), der.len(), std::ptr::null_mut()))
+            .collect();
         let installed = buffers.iter().all(|buffer| !buffer.is_null())
             && boring_sys::SSL_CREDENTIAL_set1_cert_chain(credential, buffers.as_ptr(), buffers.len()) == 1
             && boring_sys::SSL_CREDENTIAL_set1_private_key(credential, key.as_ptr()) == 1

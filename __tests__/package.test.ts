@@ -1,0 +1,122 @@
+import { execFile } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import ts from 'typescript';
+
+const run = promisify(execFile);
+const root = path.join(__dirname, '..');
+
+/** What npm would put into the package. */
+async function packedFiles(): Promise<string[]> {
+  const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
+  const options = { cwd: root, shell: process.platform === 'win32' };
+  const { stdout } = await run(npm, ['pack', '--dry-run', '--json', '--ignore-scripts'], options);
+  const [{ files }] = JSON.parse(stdout) as [{ files: { path: string }[] }];
+  return files.map((file) => file.path.replaceAll('\\', '/')).sort();
+}
+
+/** Each module of lib/ becomes a script, its map, and its types. */
+function compiledFiles(): string[] {
+  const modules = fs.readdirSync(path.join(root, 'lib'), { recursive: true, encoding: 'utf8' });
+  return modules
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => `dist/${file.replaceAll('\\', '/').slice(0, -'.ts'.length)}`)
+    .flatMap((file) => [`${file}.d.ts`, `${file}.js`, `${file}.js.map`]);
+}
+
+/** Runs a program in a Node of its own, in the package's folder, where the package may be imported by its name. */
+async function evaluate(inputType: 'commonjs' | 'module', source: string): Promise<unknown> {
+  const { stdout } = await run(process.execPath, [`--input-type=${inputType}`, '--eval', source], { cwd: root });
+  return JSON.parse(stdout);
+}
+
+test('the package holds what users need and nothing else', async () => {
+  const documents = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'];
+  const addon = ['index.d.ts', 'index.js'];
+  expect(await packedFiles()).toEqual([...documents, ...addon, ...compiledFiles()].sort());
+});
+
+test.each(['polykey-quic', 'polykey-quic/native'])('%s gives the same names to require and to import', async (name) => {
+  const required = await evaluate('commonjs', `console.log(JSON.stringify(Object.keys(require('${name}')).sort()))`);
+  const imported = await evaluate(
+    'module',
+    `import * as names from '${name}';
+     const own = Object.keys(names).filter((key) => !['default', 'module.exports', '__esModule'].includes(key));
+     console.log(JSON.stringify(own.sort()));`,
+  );
+  expect(required).not.toHaveLength(0);
+  expect(imported).toEqual(required);
+});
+
+test('modules below dist/ load with and without the extension, and are the same objects', async () => {
+  const same = await evaluate(
+    'commonjs',
+    `const short = require('polykey-quic/dist/native');
+     console.log(short === require('polykey-quic/dist/native.js') && short === require('polykey-quic').native)`,
+  );
+  expect(same).toBe(true);
+});
+
+describe('TypeScript finds the types', () => {
+  let user: string;
+
+  beforeAll(async () => {
+    user = await fs.promises.mkdtemp(path.join(os.tmpdir(), 'polykey-quic-user-'));
+    await fs.promises.mkdir(path.join(user, 'node_modules'));
+    await fs.promises.symlink(root, path.join(user, 'node_modules', 'polykey-quic'), 'junction');
+  });
+
+  afterAll(async () => {
+    await fs.promises.rm(path.join(user, 'node_modules', 'polykey-quic'));
+    await fs.promises.rm(user, { recursive: true });
+  });
+
+  const resolutions = [
+    ['node10', ts.ModuleResolutionKind.Node10, undefined],
+    ['node16, from CommonJS', ts.ModuleResolutionKind.Node16, ts.ModuleKind.CommonJS],
+    ['node16, from ESM', ts.ModuleResolutionKind.Node16, ts.ModuleKind.ESNext],
+    ['bundler', ts.ModuleResolutionKind.Bundler, undefined],
+  ] as const;
+
+  test.each(resolutions)('with %s', (_, moduleResolution, mode) => {
+    const options = { moduleResolution, module: ts.ModuleKind.ESNext };
+    const find = (name: string) =>
+      ts.resolveModuleName(name, path.join(user, 'user.ts'), options, ts.sys, undefined, undefined, mode).resolvedModule
+        ?.resolvedFileName;
+    expect(find('polykey-quic')).toBe(path.join(root, 'dist/index.d.ts'));
+    expect(find('polykey-quic/native')).toBe(path.join(root, 'index.d.ts'));
+    expect(find('polykey-quic/dist/native')).toBe(path.join(root, 'dist/native.d.ts'));
+  });
+});
+
+describe('the package of each platform', () => {
+  type Manifest = { version: string; os: string[]; cpu: string[]; libc?: string[]; main: string; files: string[] };
+  const read = (file: string): unknown => JSON.parse(fs.readFileSync(path.join(root, file), 'utf8'));
+  const { napi, version } = read('package.json') as { napi: { targets: string[] }; version: string };
+
+  const platforms: [target: string, name: string, os: string, cpu: string, libc: string | undefined][] = [
+    ['x86_64-unknown-linux-gnu', 'linux-x64-gnu', 'linux', 'x64', 'glibc'],
+    ['x86_64-unknown-linux-musl', 'linux-x64-musl', 'linux', 'x64', 'musl'],
+    ['aarch64-unknown-linux-gnu', 'linux-arm64-gnu', 'linux', 'arm64', 'glibc'],
+    ['aarch64-unknown-linux-musl', 'linux-arm64-musl', 'linux', 'arm64', 'musl'],
+    ['x86_64-apple-darwin', 'darwin-x64', 'darwin', 'x64', undefined],
+    ['aarch64-apple-darwin', 'darwin-arm64', 'darwin', 'arm64', undefined],
+    ['x86_64-pc-windows-msvc', 'win32-x64-msvc', 'win32', 'x64', undefined],
+    ['aarch64-pc-windows-msvc', 'win32-arm64-msvc', 'win32', 'arm64', undefined],
+    ['aarch64-linux-android', 'android-arm64', 'android', 'arm64', undefined],
+  ];
+
+  test('there is one for each target, and no other', () => {
+    expect(napi.targets).toEqual(platforms.map(([target]) => target));
+    expect(fs.readdirSync(path.join(root, 'npm')).sort()).toEqual(platforms.map(([, name]) => name).sort());
+  });
+
+  test.each(platforms)('%s installs only there', (_, name, os, cpu, libc) => {
+    const binary = `polykey-quic.${name}.node`;
+    const manifest = read(`npm/${name}/package.json`) as Manifest;
+    expect(manifest).toMatchObject({ name: `polykey-quic-${name}`, version, main: binary, files: [binary] });
+    expect([manifest.os, manifest.cpu, manifest.libc]).toEqual([[os], [cpu], libc && [libc]]);
+  });
+});

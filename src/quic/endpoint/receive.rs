@@ -1,0 +1,183 @@
+//! Takes datagrams in: whose is it?
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::change::Change;
+use super::slot::{Held, Phase};
+use super::{Endpoint, guarded};
+use crate::quic::address::normalise;
+use crate::quic::datagrams;
+use crate::quic::error::{Error, Result};
+use crate::quic::packet::{self, Coalesced};
+
+/// 1-RTT datagrams held for a newcomer that is being judged: an initial window's worth (RFC 9002 §7.2), twice.
+const MAX_HELD: usize = 20;
+/// A short header packet must be longer than this to be answered by a reset that is shorter and still looks like one.
+const MIN_RESETTABLE: usize = 42;
+/// RFC 9000 §14.1.
+const MIN_INITIAL: usize = quiche::MIN_CLIENT_INITIAL_LEN;
+
+impl Endpoint {
+    /// Takes a batch of datagrams in: `count` entries of `layout` over `data`, which is decrypted in place. Entries that
+    /// make no sense are counted and passed over.
+    pub fn receive(&mut self, data: &mut [u8], layout: &[i32], count: usize, now: Instant) -> Result<()> {
+        self.local.ok_or(Error::NotBound)?;
+        for index in 0..count {
+            let entry = datagrams::entry(layout, index, data.len());
+            let found = entry.and_then(|entry| Some((entry, self.addresses.address(entry.address)?)));
+            let Some((entry, from)) = found else {
+                self.stats.invalid += 1;
+                continue;
+            };
+            self.receive_one(&mut data[entry.offset..entry.offset + entry.length], from, now);
+        }
+        self.look_at_touched(now);
+        self.audit_buffers(now);
+        self.tell_strays();
+        Ok(())
+    }
+
+    /// Takes one datagram in. The look at what it changed comes with the end of the batch.
+    fn receive_one(&mut self, datagram: &mut [u8], from: SocketAddr, now: Instant) {
+        self.stats.received += 1;
+        self.stats.received_bytes += datagram.len() as u64;
+        self.received_since_audit += datagram.len();
+        let from = normalise(from);
+        let Some(id) = packet::destination_id(datagram) else {
+            return self.stray(datagram, from);
+        };
+        if let Some(&key) = self.routes.get(&quiche::ConnectionId::from_ref(id)) {
+            return self.deliver(key, datagram, from);
+        }
+        match packet::version(datagram) {
+            Some(0) => self.stray(datagram, from),
+            Some(_) if datagram.len() < MIN_INITIAL => self.stray(datagram, from),
+            Some(quiche::PROTOCOL_VERSION) => self.newcomer(datagram, from, now),
+            Some(_) => self.negotiate_version(datagram, from),
+            None => self.unknown_short(datagram, from, now),
+        }
+    }
+
+    /// A datagram of a connection we have.
+    pub(super) fn deliver(&mut self, key: usize, datagram: &mut [u8], from: SocketAddr) {
+        let Some(to) = self.local else { return };
+        let rebound = self.rebound(key, datagram, from);
+        let info = quiche::RecvInfo { from: rebound.unwrap_or(from), to };
+        let slot = &mut self.slots[key];
+        let layout = packet::coalesced(datagram);
+        // 1-RTT packets can't be decrypted before the verdict: without this they would come again only after the
+        // client's probe timeout.
+        if slot.phase == Phase::Verifying
+            && slot.admitted_from.is_some()
+            && let Some(Coalesced { short: Some(0), .. }) = layout
+        {
+            self.hold(key, datagram, info);
+            return;
+        }
+        if self.feed(key, datagram, layout, info, rebound.is_some()) && rebound.is_some() {
+            self.follow(key, info.from, from, datagram.len());
+        }
+        self.hold_the_rest(key, datagram, layout, info);
+    }
+
+    /// Hands a datagram to its connection. With `counts`, answers whether a packet of it was authentic and new.
+    fn feed(
+        &mut self,
+        key: usize,
+        datagram: &mut [u8],
+        layout: Option<Coalesced>,
+        info: quiche::RecvInfo,
+        counts: bool,
+    ) -> bool {
+        let slot = &mut self.slots[key];
+        if !slot.is_touched {
+            slot.is_touched = true;
+            self.touched.push(key);
+        }
+        let confirms = !slot.is_confirmed && layout.is_some_and(|layout| layout.short.is_some());
+        let received = guarded(&slot.connection, |connection| {
+            let quiche = connection.live_mut()?;
+            let before = (confirms || counts).then(|| quiche.stats().recv);
+            let received = quiche.recv(datagram, info);
+            let counted = before.map_or(0, |before| quiche.stats().recv - before);
+            let is_established = quiche.is_established();
+            if let Err(error) = received {
+                connection.note_failure(error);
+            }
+            connection.touch();
+            received?;
+            Ok((counted, is_established))
+        });
+        let Ok((counted, is_established)) = received else {
+            self.stats.invalid += 1;
+            return false;
+        };
+        // All packets counted, the 1-RTT one among them: the server had keys to send it, and so has judged us.
+        if confirms && is_established && layout.is_some_and(|layout| counted >= layout.count) {
+            slot.is_confirmed = true;
+        }
+        counted > 0
+    }
+
+    /// Keeps the 1-RTT packet at the end of a datagram that has just brought the client's certificate.
+    fn hold_the_rest(&mut self, key: usize, datagram: &[u8], layout: Option<Coalesced>, info: quiche::RecvInfo) {
+        let slot = &self.slots[key];
+        if slot.admitted_from.is_none() || slot.phase >= Phase::Connected {
+            return;
+        }
+        let Some(Coalesced { short: Some(offset), .. }) = layout else {
+            return;
+        };
+        if offset > 0 && slot.connection.borrow().is_verification_pending() {
+            self.hold(key, &datagram[offset..], info);
+        }
+    }
+
+    fn hold(&mut self, key: usize, packet: &[u8], info: quiche::RecvInfo) {
+        let held = &mut self.slots[key].held;
+        if held.len() < MAX_HELD {
+            held.push(Held { bytes: packet.to_vec(), info });
+            self.stats.held += 1;
+        }
+    }
+
+    /// Feeds what was held, now that it can be decrypted.
+    pub(super) fn feed_held(&mut self, key: usize) {
+        for mut held in std::mem::take(&mut self.slots[key].held) {
+            let layout = packet::coalesced(&held.bytes);
+            self.feed(key, &mut held.bytes, layout, held.info, false);
+        }
+    }
+
+    /// A short header packet for an id we don't have: perhaps of a connection that was lost with our predecessor.
+    fn unknown_short(&mut self, datagram: &[u8], from: SocketAddr, now: Instant) {
+        let id = packet::destination_id(datagram).unwrap_or_default();
+        if !packet::is_short(datagram[0]) || datagram.len() <= MIN_RESETTABLE || !self.ids.is_ours(id) {
+            return self.stray(datagram, from);
+        }
+        if self.resets.take(now)
+            && let Some(reset) = self.ids.stateless_reset(id, datagram.len())
+        {
+            self.reply(reset, from);
+            self.stats.stateless_resets += 1;
+        }
+    }
+
+    /// A datagram that is nobody's: kept for whoever listens, never answered.
+    pub(super) fn stray(&mut self, datagram: &[u8], from: SocketAddr) {
+        self.stats.strays += 1;
+        if self.strays.len() < self.limits.strays {
+            self.strays.push_back((datagram.to_vec(), from));
+        } else {
+            self.stats.strays_dropped += 1;
+        }
+    }
+
+    fn tell_strays(&mut self) {
+        if self.strays.len() > self.strays_told {
+            self.strays_told = self.strays.len();
+            self.changes.push_back(Change::Stray(self.strays.len()));
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What an endpoint remembers about one connection.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use super::rebinding::Probation;
+use crate::quic::config::Config;
+use crate::quic::connection::SharedConnection;
+
+/// How far a connection is. It only goes forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    Handshaking,
+    /// The application has been asked about the peer's chain.
+    Verifying,
+    Connected,
+    Ending,
+}
+
+pub(super) struct Slot {
+    pub connection: SharedConnection,
+    pub phase: Phase,
+    /// Whom an accepted connection counts for; `None` if we dialled.
+    pub admitted_from: Option<IpAddr>,
+    /// Our ids that lead here.
+    pub ids: Vec<quiche::ConnectionId<'static>>,
+    pub clock: Clock,
+    /// 1-RTT packets that came before the verdict that makes them readable.
+    pub held: Vec<Held>,
+    /// A packet that must not go out yet.
+    pub paced: Option<Paced>,
+    /// Where the last datagram came from.
+    pub last_from: Option<SocketAddr>,
+    /// What may be sent to a rebound peer before it has shown that it receives there.
+    pub probation: Option<Probation>,
+    /// Streams that had something to read when last looked at.
+    pub unread: HashSet<u64>,
+    pub is_confirmed: bool,
+    pub is_confirmation_told: bool,
+    /// Datagrams came before the peer was trusted.
+    pub has_early_datagrams: bool,
+    /// quiche refused to send once: it says so before it hands out the close frame.
+    pub has_failed: bool,
+    /// Whether the peer let us open more streams, bidi and uni, when last looked at.
+    pub had_credit: [bool; 2],
+    /// Whether a look at the connection is due at the end of this batch.
+    pub is_touched: bool,
+    pub has_session: bool,
+}
+
+/// When a connection wants attention.
+#[derive(Debug, Default)]
+pub(super) struct Clock {
+    /// The deadline as it stands in the endpoint's timers.
+    pub set: Option<Instant>,
+    /// When the handshake must be complete.
+    pub handshake: Option<Instant>,
+    pub keep_alive: Option<KeepAlive>,
+}
+
+#[derive(Debug)]
+pub(super) struct KeepAlive {
+    pub interval: Duration,
+    pub due: Instant,
+}
+
+pub(super) struct Held {
+    pub bytes: Vec<u8>,
+    pub info: quiche::RecvInfo,
+}
+
+pub(super) struct Paced {
+    pub bytes: Vec<u8>,
+    pub info: quiche::SendInfo,
+}
+
+impl Slot {
+    pub(super) fn new(connection: SharedConnection, config: &Config, from: Option<IpAddr>, now: Instant) -> Self {
+        let handshake = (config.handshake_timeout > Duration::ZERO).then(|| now + config.handshake_timeout);
+        let keep_alive = config.keep_alive_interval.map(|interval| KeepAlive { interval, due: now + interval });
+        Self {
+            connection,
+            phase: Phase::Handshaking,
+            admitted_from: from,
+            ids: Vec::new(),
+            clock: Clock { set: None, handshake, keep_alive },
+            held: Vec::new(),
+            paced: None,
+            last_from: None,
+            probation: None,
+            unread: HashSet::new(),
+            is_confirmed: false,
+            is_confirmation_told: false,
+            has_early_datagrams: false,
+            has_failed: false,
+            had_credit: [true; 2],
+            is_touched: false,
+            has_session: false,
+        }
+    }
+
+    /// Whether the peer may have moved: a server's connection that is up.
+    pub(super) fn may_be_rebound(&self) -> bool {
+        self.admitted_from.is_some() && self.phase == Phase::Connected
+    }
+
+    /// Whether this is a newcomer whose handshake isn't complete.
+    pub(super) fn is_half_open(&self) -> bool {
+        self.admitted_from.is_some() && self.phase < Phase::Connected
+    }
+
+    /// When the connection wants attention next, its own timers at `quiche`.
+    pub(super) fn deadline(&self, quiche: Option<Instant>) -> Option<Instant> {
+        let keep_alive = self.clock.keep_alive.as_ref().filter(|_| self.phase == Phase::Connected).map(|it| it.due);
+        let paced = self.paced.as_ref().map(|paced| paced.info.at);
+        [quiche, self.clock.handshake, keep_alive, paced].into_iter().flatten().min()
+    }
+}

@@ -1,0 +1,54 @@
+//! Counters of an endpoint.
+
+/// What happened at an endpoint since it was made. Bytes are UDP payload.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EndpointStats {
+    /// Datagrams received.
+    pub received: u64,
+    /// Bytes received.
+    pub received_bytes: u64,
+    /// Datagrams handed out for sending.
+    pub transmitted: u64,
+    /// Bytes handed out for sending.
+    pub transmitted_bytes: u64,
+    /// Datagrams that could not be sent.
+    pub send_failures: u64,
+    /// Connections dialled.
+    pub dialled: u64,
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Connections let go.
+    pub closed: u64,
+    /// Newcomers refused by a limit, in all.
+    pub refused: u64,
+    /// Newcomers refused because there were too many connections.
+    pub refused_connections: u64,
+    /// Newcomers refused because their address had too many connections.
+    pub refused_address: u64,
+    /// Newcomers refused because too many handshakes were half-open.
+    pub refused_half_open: u64,
+    /// Newcomers refused because too many came in one second.
+    pub refused_rate: u64,
+    /// Connections closed because too much data was received and not read.
+    pub closed_for_memory: u64,
+    /// Version negotiation packets sent.
+    pub version_negotiations: u64,
+    /// Retry packets sent.
+    pub retries: u64,
+    /// Initials refused because their token was forged or expired.
+    pub invalid_tokens: u64,
+    /// Stateless resets sent.
+    pub stateless_resets: u64,
+    /// Datagrams that were nobody's.
+    pub strays: u64,
+    /// Of these, dropped: nobody listened, or the queue was full.
+    pub strays_dropped: u64,
+    /// Datagrams of a known connection that it refused, and newcomers' that could not be accepted.
+    pub invalid: u64,
+    /// 1-RTT datagrams held back until the peer was judged.
+    pub held: u64,
+    /// Packets delayed by pacing.
+    pub paced: u64,
+    /// Peers that were followed to another port.
+    pub rebindings: u64,
+}

@@ -1,0 +1,133 @@
+//! Hands out what wants to be sent, connection by connection, in turns.
+
+use std::time::{Duration, Instant};
+
+use super::slot::Paced;
+use super::{Endpoint, guarded};
+use crate::quic::datagrams::Batch;
+
+/// Room that a connection needs for its next packet: an Ethernet frame's payload. Larger packets want a larger buffer.
+const ROOM: usize = 1500;
+/// JavaScript timers have this granularity: what is due within it goes out at once.
+const TIMER_GRANULARITY: Duration = Duration::from_millis(1);
+
+/// How a connection's turn ended.
+enum Turn {
+    /// It has nothing more to send now.
+    Done,
+    /// It has had its share.
+    Over,
+    /// The batch is full.
+    Full,
+}
+
+impl Endpoint {
+    /// Fills a batch with datagrams. Call again until it stays empty: connections take turns, and a full batch may
+    /// leave some waiting.
+    pub fn transmit(&mut self, batch: &mut Batch, now: Instant) {
+        if !self.transmit_replies(batch) {
+            return;
+        }
+        loop {
+            self.turns.extend(self.dirty.borrow_mut().drain(..));
+            let Some(key) = self.turns.pop_front() else { return };
+            match self.transmit_turn(key, batch, now) {
+                Turn::Over => self.turns.push_back(key),
+                Turn::Full => return self.turns.push_front(key),
+                Turn::Done => {
+                    self.slots[key].connection.borrow_mut().clear_dirty();
+                    self.look(key, now);
+                }
+            }
+        }
+    }
+
+    /// A datagram that was handed out could not be sent: a loss on that path, which the connection finds out itself.
+    pub fn send_failed(&mut self) {
+        self.stats.send_failures += 1;
+    }
+
+    /// Answers whether all went in.
+    fn transmit_replies(&mut self, batch: &mut Batch) -> bool {
+        while let Some((packet, to)) = self.replies.front() {
+            let Some(room) = batch.room(packet.len()) else {
+                return false;
+            };
+            room[..packet.len()].copy_from_slice(packet);
+            let (length, number) = (packet.len(), self.addresses.number(*to));
+            batch.push(length, number);
+            self.count_transmitted(length);
+            self.replies.pop_front();
+        }
+        true
+    }
+
+    fn transmit_turn(&mut self, key: usize, batch: &mut Batch, now: Instant) -> Turn {
+        let mut sent = 0;
+        let mut quantum = usize::MAX;
+        loop {
+            if let Some(paced) = &self.slots[key].paced {
+                if paced.info.at > now + TIMER_GRANULARITY {
+                    return Turn::Done;
+                }
+                let Some(room) = batch.room(paced.bytes.len()) else {
+                    return Turn::Full;
+                };
+                room[..paced.bytes.len()].copy_from_slice(&paced.bytes);
+                let (length, to) = (paced.bytes.len(), paced.info.to);
+                self.slots[key].paced = None;
+                self.push(key, batch, length, to, now);
+            }
+            if sent >= quantum {
+                return Turn::Over;
+            }
+            if self.is_on_probation(key) {
+                return Turn::Done;
+            }
+            let Some(room) = batch.room(ROOM) else {
+                return Turn::Full;
+            };
+            let connection = self.slots[key].connection.clone();
+            let packet = guarded(&connection, |connection| {
+                let quiche = connection.live_mut()?;
+                if quantum == usize::MAX {
+                    quantum = quiche.send_quantum();
+                }
+                match quiche.send(room) {
+                    Ok(packet) => Ok(Some(packet)),
+                    Err(quiche::Error::Done) => Ok(None),
+                    Err(error) => Err(error.into()),
+                }
+            });
+            match packet {
+                Ok(Some((length, info))) if info.at > now + TIMER_GRANULARITY => {
+                    self.stats.paced += 1;
+                    self.slots[key].paced = Some(Paced { bytes: room[..length].to_vec(), info });
+                    return Turn::Done;
+                }
+                Ok(Some((length, info))) => {
+                    sent += length;
+                    self.push(key, batch, length, info.to, now);
+                }
+                Ok(None) => return Turn::Done,
+                // A handshake refused by us fails once; the next call hands out the close frame that says so.
+                Err(crate::quic::Error::Quiche(_)) if !self.slots[key].has_failed => self.slots[key].has_failed = true,
+                Err(_) => return Turn::Done,
+            }
+        }
+    }
+
+    fn push(&mut self, key: usize, batch: &mut Batch, length: usize, to: std::net::SocketAddr, now: Instant) {
+        let to = self.outside(key, to, length);
+        batch.push(length, self.addresses.number(to));
+        self.count_transmitted(length);
+        if let Some(keep_alive) = &mut self.slots[key].clock.keep_alive {
+            keep_alive.due = now + keep_alive.interval;
+        }
+    }
+
+    fn count_transmitted(&mut self, length: usize) {
+        self.stats.transmitted += 1;
+        self.stats.transmitted_bytes += length as u64;
+    }
+}

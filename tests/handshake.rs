@@ -1,0 +1,168 @@
+//! Handshakes between two endpoints in memory.
+
+#![allow(clippy::disallowed_methods, reason = "tests are the outside, where time comes from")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Authority, Pair, lossy, shared};
+use polykey_quic::quic::connection::CloseCause;
+use polykey_quic::quic::endpoint::EndpointSettings;
+use polykey_quic::quic::endpoint::change::Change;
+use polykey_quic::quic::endpoint::limits::{Limits, RetryPolicy};
+use polykey_quic::quic::packet::ID_LENGTH;
+use polykey_quic::quic::tls::TlsSettings;
+use polykey_quic::quic::{Verification, config::Config};
+
+fn is_connected(change: &Change) -> bool {
+    matches!(change, Change::Connected(_))
+}
+
+fn is_confirmed(change: &Change) -> bool {
+    matches!(change, Change::Confirmed(_))
+}
+
+#[test]
+fn both_ends_connect_and_confirm_once() {
+    let (pair, client, server) = Pair::connected();
+    for end in [&pair.client, &pair.server] {
+        assert_eq!(end.count(is_connected), 1);
+        assert_eq!(end.count(is_confirmed), 1);
+    }
+    let client_ids = client.borrow().live().expect("live").source_id().into_owned();
+    assert_eq!(server.borrow().live().expect("live").destination_id(), client_ids);
+    assert_eq!(pair.server.endpoint.half_open(), 0);
+}
+
+#[test]
+fn a_handshake_survives_loss_duplication_and_reordering() {
+    for seed in 1..=10 {
+        let authority = Authority::new();
+        let mut pair = Pair::new();
+        pair.up = lossy(seed, 10);
+        pair.down = lossy(seed + 100, 10);
+        pair.server.endpoint.listen(shared(authority.config(Verification::Chain)));
+        pair.dial(authority.config(Verification::Chain));
+        pair.run_until(|pair| pair.server.count(is_connected) == 1 && pair.client.count(is_confirmed) == 1);
+    }
+}
+
+#[test]
+fn a_retry_proves_the_address_and_the_handshake_goes_on() {
+    let authority = Authority::new();
+    let mut pair = Pair::with(EndpointSettings { retry: RetryPolicy::Always, ..Default::default() });
+    pair.server.endpoint.listen(shared(authority.config(Verification::Chain)));
+    pair.dial(authority.config(Verification::Chain));
+    pair.run();
+    // A post-quantum ClientHello takes two datagrams: each is answered, the client follows the first answer.
+    assert_eq!(pair.server.endpoint.stats.retries, 2);
+    assert_eq!(pair.server.endpoint.stats.accepted, 1);
+    assert_eq!(pair.server.count(is_connected), 1);
+    assert_eq!(pair.client.count(is_confirmed), 1);
+}
+
+#[test]
+fn adaptive_retry_begins_with_too_many_half_open_handshakes() {
+    let authority = Authority::new();
+    let mut pair = Pair::with(EndpointSettings { retry: RetryPolicy::Adaptive(2), ..Default::default() });
+    pair.server.endpoint.listen(shared(authority.config(Verification::Application)));
+    for _ in 0..5 {
+        pair.dial(authority.config(Verification::Chain));
+    }
+    pair.run();
+    assert_eq!(pair.server.count(|change| matches!(change, Change::Verify(_))), 5);
+    assert_eq!(pair.server.endpoint.half_open(), 5);
+    assert_eq!(pair.server.endpoint.stats.retries, 6);
+}
+
+#[test]
+fn a_token_of_another_address_is_refused() {
+    let authority = Authority::new();
+    let mut pair = Pair::with(EndpointSettings { retry: RetryPolicy::Always, ..Default::default() });
+    pair.server.endpoint.listen(shared(authority.config(Verification::Chain)));
+    let client = pair.dial(authority.config(Verification::Chain));
+    assert!(pair.step() && pair.step());
+    let mut stolen = pair.client.transmit();
+    stolen[0].from.set_port(9);
+    pair.server.receive(&stolen);
+    assert_eq!(pair.server.endpoint.stats.invalid_tokens, 1);
+    let mut refusals = pair.server.transmit();
+    refusals[0].from = pair.server.address;
+    pair.client.receive(&refusals);
+    assert_eq!(client.borrow().close_cause(), Some(CloseCause::Peer));
+    let client = client.borrow();
+    let error = client.live().expect("draining").peer_error().expect("an error").error_code;
+    assert_eq!(error, quiche::WireErrorCode::InvalidToken as u64);
+}
+
+#[test]
+fn a_server_of_another_version_is_negotiated_with() {
+    let authority = Authority::new();
+    let mut pair = Pair::new();
+    pair.server.endpoint.listen(shared(authority.config(Verification::None)));
+    // A reserved version (RFC 9000 §15) forces negotiation.
+    let settings = TlsSettings { ca: vec![authority.ca.clone()], ..Default::default() };
+    let mut config = Config::with_tls(0x1a2a_3a4a, &settings).expect("a configuration");
+    config.quiche.set_application_protos(&[b"test"]).expect("a protocol");
+    config.verification = Some(Verification::Chain);
+    pair.dial(config);
+    pair.run();
+    assert_eq!(pair.server.endpoint.stats.version_negotiations, 2);
+    assert_eq!(pair.client.count(is_confirmed), 1);
+}
+
+#[test]
+fn limits_refuse_with_connection_refused() {
+    let authority = Authority::new();
+    let limits = Limits { connections_per_address: 1, ..Default::default() };
+    let mut pair = Pair::with(EndpointSettings { limits, ..Default::default() });
+    pair.server.endpoint.listen(shared(authority.config(Verification::Chain)));
+    pair.dial(authority.config(Verification::Chain));
+    pair.run();
+    let refused = pair.dial(authority.config(Verification::Chain));
+    pair.run();
+    assert_eq!(pair.server.endpoint.stats.refused_address, 2);
+    let refused = refused.borrow();
+    let error = refused.live().expect("draining").peer_error().cloned().expect("an error");
+    assert_eq!((error.is_app, error.error_code), (false, quiche::WireErrorCode::ConnectionRefused as u64));
+}
+
+#[test]
+fn a_handshake_that_takes_too_long_fails_closed_on_both_sides() {
+    let authority = Authority::new();
+    let mut pair = Pair::new();
+    let mut config = authority.config(Verification::Application);
+    config.handshake_timeout = Duration::from_millis(50);
+    pair.server.endpoint.listen(shared(config));
+    let client = pair.dial(authority.config(Verification::Chain));
+    pair.run_until(|pair| pair.server.endpoint.is_empty());
+    assert_eq!(pair.server.count(is_connected), 0);
+    assert_eq!(client.borrow().close_cause(), Some(CloseCause::Peer));
+
+    let mut config = authority.config(Verification::Chain);
+    config.handshake_timeout = Duration::from_millis(50);
+    pair.up = Box::new(|_| Vec::new());
+    let client = pair.dial(config);
+    pair.run_until(|pair| pair.client.endpoint.is_empty());
+    assert_eq!(client.borrow().close_cause(), Some(CloseCause::HandshakeTimeout));
+}
+
+#[test]
+fn a_client_without_common_version_says_so() {
+    let authority = Authority::new();
+    let mut pair = Pair::new();
+    let client = pair.dial(authority.config(Verification::Chain));
+    let mut initial = pair.client.transmit();
+    let header = quiche::Header::from_slice(&mut initial[0].bytes, ID_LENGTH).expect("an Initial");
+    let mut packet = vec![0x80, 0, 0, 0, 0];
+    for id in [&header.scid, &header.dcid] {
+        packet.push(u8::try_from(id.len()).expect("short"));
+        packet.extend_from_slice(id);
+    }
+    packet.extend_from_slice(&[0x0a, 0x0a, 0x0a, 0x0a]);
+    let reply = common::Datagram { bytes: packet, from: pair.server.address, to: pair.client.address };
+    pair.client.receive(&[reply]);
+    pair.run_until(|pair| pair.client.endpoint.is_empty());
+    assert_eq!(client.borrow().close_cause(), Some(CloseCause::VersionMismatch));
+}
