@@ -718,6 +718,21 @@ export declare class Stream {
   isClosed(): boolean
 }
 
+/** Certificates that are trusted from the start, parsed once for many verdicts. */
+export declare class TrustAnchors {
+  /**
+   * Takes PEM text with any number of certificates, DER with one, or a list of such.
+   *
+   * Throws the codes of `parseCertificates` for the first that can't be read, unless `skipUnreadable` is set: a system's
+   * list may hold one odd old root, which should not cost the trust in all others.
+   */
+  constructor(certificates: string | Uint8Array | Array<string | Uint8Array>, skipUnreadable?: boolean | undefined | null)
+  /** How many anchors there are. */
+  get size(): number
+  /** How many certificates were left out because they can't be read; 0 without `skipUnreadable`. */
+  get unreadable(): number
+}
+
 /** An IP address with a UDP port. */
 export interface Address {
   /**
@@ -727,6 +742,82 @@ export interface Address {
   host: string
   /** 0 to 65535. */
   port: number
+}
+
+/** An extension as it stands in a certificate. */
+export interface CertificateExtension {
+  /** The object identifier in dotted form, as `2.5.29.17`. */
+  oid: string
+  /** Whether who doesn't understand it must refuse the certificate. */
+  critical: boolean
+  /** The content of its OCTET STRING; DER, if its inventor kept to the rules. */
+  value: Uint8Array
+}
+
+/** What one certificate says. Nothing of it is verified. */
+export interface CertificateInfo {
+  /** The whole certificate. */
+  der: Uint8Array
+  /** 1, 2 or 3. */
+  version: number
+  /** The serial number in upper-case hexadecimal, as in `X509Certificate` of `node:crypto`. */
+  serialNumber: string
+  /** Whom the certificate is about, for people to read: `CN=alice, O=Example`. To compare names, use `subjectDer`. */
+  subject: string
+  /** The first common name of the subject, if it has one that is text. */
+  subjectCommonName?: string
+  /** The subject's name in DER. */
+  subjectDer: Uint8Array
+  /** Who signed it, by its own account, for people to read. To compare names, use `issuerDer`. */
+  issuer: string
+  /** The first common name of the issuer, if it has one that is text. */
+  issuerCommonName?: string
+  /** The issuer's name in DER. */
+  issuerDer: Uint8Array
+  /** First second at which it is valid, since the Unix epoch; negative before 1970. */
+  notBefore: number
+  /** Last second at which it is valid, since the Unix epoch. */
+  notAfter: number
+  /** `Ed25519`, `P-256`, `P-384`, `P-521`, `RSA`, or the object identifier of another algorithm. */
+  keyType: string
+  /** Bits of an RSA key's modulus; only for `RSA`. */
+  keyBits?: number
+  /** The public key alone: 32 bytes for Ed25519, the curve point for ECDSA, PKCS#1 DER for RSA. */
+  publicKey: Uint8Array
+  /** The public key with its algorithm, as SubjectPublicKeyInfo DER. */
+  spki: Uint8Array
+  /** SHA-256 of `spki` in 64 lower-case hexadecimal digits: names the key, whatever certificate carries it. */
+  publicKeyFingerprint: string
+  /** SHA-256 of the certificate in 64 lower-case hexadecimal digits. */
+  fingerprint: string
+  /** The signature's algorithm as an object identifier: `1.3.101.112` for Ed25519. */
+  signatureAlgorithm: string
+  /** All extensions in their order. */
+  extensions: Array<CertificateExtension>
+  /** Host names it is for (subject alternative names); the first label may be `*`. */
+  dnsNames: Array<string>
+  /** Addresses it is for, as text. */
+  ipAddresses: Array<string>
+  /** Locators it is for. */
+  uris: Array<string>
+  /** Mail addresses it is for. */
+  emailAddresses: Array<string>
+  /** Whether it may issue other certificates. */
+  isCa: boolean
+  /** How many intermediate certificates may stand between it and a leaf; left out if any number. */
+  pathLength?: number
+  /** What the key may be used for, as `digitalSignature` or `keyCertSign`; left out if it doesn't say. */
+  keyUsage?: Array<string>
+  /** The purposes it serves, as object identifiers (`1.3.6.1.5.5.7.3.1` is a TLS server); left out if it doesn't say. */
+  extendedKeyUsage?: Array<string>
+}
+
+/** Who signs a new certificate. */
+export interface CertificateIssuer {
+  /** The issuer's certificate, PEM (the first in the text) or DER. It need not be a CA's. */
+  certificate: string | Uint8Array
+  /** The issuer's private key, PKCS#8, PEM or DER. */
+  key: string | Uint8Array
 }
 
 /** What a record of changes says. A record is three numbers: the kind, the `key` of the connection, a value. */
@@ -890,6 +981,17 @@ export interface ConnectionStats {
   txBufferedConsistent: boolean
 }
 
+/**
+ * Makes a certificate and signs it: an identity for a peer, a CA for tests, the next link of a chain.
+ *
+ * A CA's key may sign certificates, lists and handshakes; a leaf's key may sign handshakes, as server and as client. Throws
+ * `OutOfRange` and `InvalidArgument` for numbers, addresses and hexadecimal, `InvalidValidity`, `InvalidSerial`,
+ * `InvalidName`, `InvalidOid`, `DuplicateExtension`, `UnsupportedKey` or `NotPkcs8` for the rest of the options,
+ * `IssuerKeyMismatch` if the issuer's key is not the one in its certificate, `UnsupportedIssuerName`, and the codes of
+ * `pemToDer` and `parseCertificates` for the issuer's certificate.
+ */
+export declare function createCertificate(options: NewCertificateOptions): NewCertificate
+
 /** A private key with the certificate chain that proves it. */
 export interface Credential {
   /** The private key, PEM, not encrypted. */
@@ -955,6 +1057,14 @@ export declare enum CryptoError {
   /** no_application_protocol, alert 120: no ALPN in common. */
   NoApplicationProtocol = 376,
 }
+
+/**
+ * Writes DER as a PEM block with lines of 64 characters and a final newline.
+ *
+ * `label` is what stands behind `BEGIN`, 1 to 64 upper-case letters, digits and spaces; `CERTIFICATE` by default. Throws
+ * `InvalidPemLabel`.
+ */
+export declare function derToPem(der: Uint8Array, label?: string | undefined | null): string
 
 /** How an endpoint guards its door. All numbers are integers from 0 to 2^53-1. */
 export interface EndpointOptions {
@@ -1042,6 +1152,15 @@ export interface EndpointStats {
   rebindings: number
 }
 
+/**
+ * Makes a new private key; answers with PKCS#8 PEM text, for `createCertificate`, for a connection's settings, and for
+ * `crypto.createPrivateKey`.
+ *
+ * For RSA keys take `node:crypto`: `generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8',
+ * format: 'pem' })`. Throws `UnknownKeyAlgorithm` and `NoRandomness`.
+ */
+export declare function generateKey(algorithm: 'Ed25519' | 'P-256' | 'P-384'): string
+
 /** Length of the longest connection id, in bytes (RFC 9000 §17.2). */
 export declare const MAX_CONN_ID_LEN: number
 
@@ -1055,6 +1174,65 @@ export declare const MIN_CLIENT_INITIAL_LEN: number
  * Throws `BufferTooShort`, and `InvalidArgument` for ids of more than 20 bytes.
  */
 export declare function negotiateVersion(scid: Uint8Array, dcid: Uint8Array, buffer: Uint8Array): number
+
+/** A new certificate. */
+export interface NewCertificate {
+  /** In DER. */
+  der: Uint8Array
+  /** The same as PEM text. */
+  pem: string
+}
+
+/** What a new certificate says. */
+export interface NewCertificateOptions {
+  /**
+   * The subject's private key, PKCS#8, PEM or DER: Ed25519, P-256, P-384, or RSA of 2048 to 4096 bits. Its public half goes
+   * into the certificate.
+   */
+  key: string | Uint8Array
+  /** First second of its validity, since the Unix epoch: 0 to 253402300799 (the year 9999). */
+  notBefore: number
+  /** Last second of its validity, likewise; not before the first. */
+  notAfter: number
+  /** The subject's common name; none by default. */
+  commonName?: string
+  /** Host names it is for, in ASCII; the first label may be `*`. */
+  dnsNames?: Array<string>
+  /** Addresses it is for. */
+  ipAddresses?: Array<string>
+  /** Locators it is for, in ASCII. */
+  uris?: Array<string>
+  /** Whether it may issue other certificates; false by default. */
+  isCa?: boolean
+  /** How many intermediate certificates may stand between it and a leaf, 0 to 255; any number by default. Only with `isCa`. */
+  pathLength?: number
+  /** The serial number in hexadecimal, up to 20 bytes; 16 random bytes by default. */
+  serialNumber?: string
+  /** Further extensions. One that is written anyway (key usage, say) is written as given here instead. */
+  extensions?: Array<NewExtension>
+  /** Who signs; self-signed by default. */
+  issuer?: CertificateIssuer
+}
+
+/** An extension to be written. */
+export interface NewExtension {
+  /** The object identifier in dotted form; each number below 2^64. */
+  oid: string
+  /** Whether who doesn't understand it must refuse the certificate; false by default. */
+  critical?: boolean
+  /** The content of its OCTET STRING, which should be DER. */
+  value: Uint8Array
+}
+
+/**
+ * Reads certificates: PEM text with any number of them, DER with one, or a list of such; as a peer's chain, leaf first.
+ * Nothing is verified.
+ *
+ * Throws `NoCertificate` and the codes of `pemToDer` for text, and `MalformedCertificate`, `TrailingBytes`,
+ * `CertificateTooLarge` (128 KiB are allowed), `AlgorithmMismatch`, `DuplicateExtension` or `MalformedExtension` for what
+ * is no certificate.
+ */
+export declare function parseCertificates(certificates: string | Uint8Array | Array<string | Uint8Array>): Array<CertificateInfo>
 
 /** The two ends of a path. */
 export interface PathAddresses {
@@ -1147,8 +1325,25 @@ export interface PathStats {
   startupExit: StartupExit | null
 }
 
+/**
+ * Takes the DER out of all blocks of a PEM text, in their order; with a `label`, only of blocks that have it.
+ *
+ * CRLF, text around the blocks, and a missing final newline do no harm. Throws `NoPemBlock` if there is none (or none with
+ * the label), and `MalformedPemHeader`, `MissingPemEnd`, `InvalidBase64`, `TruncatedBase64` or `EmptyPemBlock`, naming the
+ * line, if one is broken.
+ */
+export declare function pemToDer(pem: string | Uint8Array, label?: string | undefined | null): Array<Uint8Array>
+
 /** The version of QUIC that is spoken: 1 (RFC 9000). */
 export declare const PROTOCOL_VERSION: number
+
+/**
+ * SHA-256 of a public key (as SubjectPublicKeyInfo) in 64 lower-case hexadecimal digits: a short name for who holds the key.
+ *
+ * Takes a certificate, a public key (SPKI) or a private key (PKCS#8: Ed25519, P-256, P-384 or RSA), PEM or DER; of several
+ * PEM blocks the first. Throws `NoKey`, the codes of `pemToDer`, `EncryptedPrivateKey`, `UnsupportedKey` or `NotPkcs8`.
+ */
+export declare function publicKeyFingerprint(holder: string | Uint8Array): string
 
 /** How much goes into a qlog. */
 export declare enum QlogLevel {
@@ -1166,6 +1361,29 @@ export interface RecvInfo {
   from: Address
   /** The address of ours at which it arrived: always the same form of the socket's bound address, or it is another path. */
   to: Address
+}
+
+/** A chain that did not pass, with the first check that failed. */
+export interface RefusedChain {
+  /** Always false: tells it from a chain that passed. */
+  ok: false
+  /**
+   * The check that failed: `EmptyChain`, `ChainTooLong`, `ChainTooLarge` (256 KiB are allowed), `ChainLoop`,
+   * `IssuerMismatch` (wrong order, or one is missing), `BadSignature`, `UnsupportedAlgorithm`, `CertificateNotYetValid`,
+   * `CertificateExpired`, `AnchorNotValid`, `NotCa`, `PathLengthExceeded`, `KeyUsage`, `UnknownCriticalExtension`,
+   * `NameNotPermitted` (by name constraints), `Untrusted`, `NameMismatch`, `IdentityNotFound`, or a code of
+   * `parseCertificates`.
+   */
+  code: string
+  /**
+   * The certificate to blame, the leaf being 0; the length of the chain stands for the anchor behind it. Left out if it is
+   * the chain as a whole.
+   */
+  index?: number
+  /** What is wrong, for people to read. */
+  message: string
+  /** The `CryptoError` that tells the peer: 256 + TLS alert (RFC 9001 §4.8). An answer for a `verifyCallback`. */
+  cryptoError: number
 }
 
 /** When the next packet should leave. */
@@ -1353,6 +1571,106 @@ export interface UnknownTransportParameter {
 
 /** Who judges the peer's certificate chain. */
 export type Verification = 'None' | 'Chain' | 'Application'
+
+/** A chain that passed all checks. */
+export interface VerifiedChain {
+  /** Always true: tells it from a `RefusedChain`. */
+  ok: true
+  /** How many certificates, from the leaf, lead to the anchor. The peer may have sent more; those were not looked at. */
+  length: number
+  /** The place of the anchor that was reached, in the list of anchors. */
+  anchor: number
+  /** The fingerprint of the leaf's public key, as of `publicKeyFingerprint`. */
+  publicKeyFingerprint: string
+}
+
+/** A chain that keeps to the rule. */
+export interface VerifiedSuccessorChain {
+  /** Always true: tells it from a `RefusedChain`. */
+  ok: true
+  /** The place of the certificate with the wanted key, the leaf being 0; with `wholeChain`, of the last one. */
+  index: number
+  /** The public key of that certificate, as `CertificateInfo.publicKey`. */
+  publicKey: Uint8Array
+  /** The fingerprint of that key, as of `publicKeyFingerprint`. */
+  publicKeyFingerprint: string
+}
+
+/**
+ * Judges a chain of DER certificates, leaf first, by the rules of the web (RFC 5280): order, signatures, dates, CA flags,
+ * path lengths, key usages, critical extensions, name constraints, and whether it leads to a trust anchor; then the leaf's
+ * purpose and names. Revocation is not looked at.
+ *
+ * A chain that fails is an answer, not an exception. Throws for the options: `OutOfRange`, `InvalidArgument`,
+ * `InvalidServerName`, and the codes of `parseCertificates` for anchors.
+ */
+export declare function verifyChain(chain: Array<Uint8Array>, options: VerifyChainOptions): VerifiedChain | RefusedChain
+
+/**
+ * Does what `verifyChain` does on a thread of its own, so that JavaScript goes on meanwhile: for chains with many RSA or P-384
+ * signatures. What `verifyChain` throws, it rejects with.
+ */
+export declare function verifyChainAsync(chain: Array<Uint8Array>, options: VerifyChainOptions): Promise<VerifiedChain | RefusedChain>
+
+/** What a chain is judged by. */
+export interface VerifyChainOptions {
+  /**
+   * Whom the caller trusts: `TrustAnchors`, or what its constructor takes (which is then parsed each time). An anchor need
+   * not be a root: a peer's own certificate may be one, and is then enough.
+   */
+  anchors: TrustAnchors | string | Uint8Array | Array<string | Uint8Array>
+  /**
+   * The time of verification, in seconds since the Unix epoch (`Date.now() / 1000`): 0 to 253402300799. A fraction is
+   * dropped.
+   */
+  at: number
+  /** Whom the leaf identifies: looks at the extended key usage. `any` by default. */
+  purpose?: 'server' | 'client' | 'any'
+  /** The host name or IP address that the leaf must be for; any by default. Only subject alternative names count. */
+  serverName?: string
+  /** Most certificates the chain may have, 1 to 64; 64 by default. */
+  maxLength?: number
+  /** Critical extensions, as object identifiers, that the caller looks at by itself; none by default. */
+  acceptedCriticalExtensions?: Array<string>
+}
+
+/**
+ * Judges a chain of DER certificates, leaf first, by the rule of peers whose keys change: each certificate names its
+ * successor as its issuer and was signed by its successor's key, up to the first certificate with a wanted public key.
+ *
+ * A peer that takes a new key signs the new certificate with the old key and puts it in front; one that only renews its
+ * certificate signs it with the same key. Who knows the peer by an old key can so believe its new one. CA flags, path lengths
+ * and key usages say nothing here, and certificates behind the wanted key aren't looked at. Polykey's nodes prove themselves
+ * by this rule.
+ *
+ * A chain that fails is an answer, not an exception. Throws for the options: `OutOfRange` and `InvalidArgument`, the latter
+ * also if neither keys nor `wholeChain` are given: wanting nobody in particular has to be said.
+ */
+export declare function verifySuccessorChain(chain: Array<Uint8Array>, options: VerifySuccessorChainOptions): VerifiedSuccessorChain | RefusedChain
+
+/** What a chain of changing keys is judged by. Either some of `publicKeys` and `publicKeyFingerprints`, or `wholeChain`. */
+export interface VerifySuccessorChainOptions {
+  /** Public keys by which the wanted peer is known, as `CertificateInfo.publicKey`: 32 bytes for Ed25519. One is enough. */
+  publicKeys?: Array<Uint8Array>
+  /** The same as fingerprints, as of `publicKeyFingerprint`. */
+  publicKeyFingerprints?: Array<string>
+  /** Take any peer, and follow the chain to its end. */
+  wholeChain?: boolean
+  /**
+   * The time of verification, in seconds since the Unix epoch (`Date.now() / 1000`): 0 to 253402300799. A fraction is
+   * dropped.
+   */
+  at: number
+  /**
+   * Whose dates must hold: the leaf's, which is the default (old keys vouch for new ones after their certificates have
+   * expired), or those of every certificate that is followed.
+   */
+  dates?: 'leaf' | 'every'
+  /** Most certificates the chain may have, 1 to 64; 64 by default. */
+  maxLength?: number
+  /** Critical extensions, as object identifiers, that the caller looks at by itself; none by default. */
+  acceptedCriticalExtensions?: Array<string>
+}
 
 /** Whether a version of QUIC (0 to 2^32-1) is spoken here. */
 export declare function versionIsSupported(version: number): boolean
