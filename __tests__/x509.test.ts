@@ -14,6 +14,7 @@ import {
   verifyChainAsync,
   verifySuccessorChain,
 } from '../index.js';
+import * as x509 from '../lib/x509';
 
 const AT = 1_800_000_000;
 const DAY = 86_400;
@@ -416,5 +417,48 @@ describe('verifySuccessorChain', () => {
     ['OutOfRange', { wholeChain: true, at: Number.POSITIVE_INFINITY }],
   ])('throws %s for %j', (code, options) => {
     expect(codeOf(() => verifySuccessorChain(chain, { at, ...options }))).toBe(code);
+  });
+});
+
+describe('lib/x509', () => {
+  const now = Math.floor(Date.now() / 1000);
+  const dates = { notBefore: now - DAY, notAfter: now + DAY };
+  const past = { notBefore: now - 2 * DAY, notAfter: now - DAY };
+
+  test('has all of the addon', () => {
+    const all = {
+      createCertificate,
+      derToPem,
+      generateKey,
+      parseCertificates,
+      pemToDer,
+      publicKeyFingerprint,
+      TrustAnchors,
+    };
+    expect(x509).toMatchObject(all);
+  });
+
+  test('judges at the present time unless told otherwise', async () => {
+    const [fresh, old] = [party('fresh', undefined, dates), party('old', undefined, past)];
+    const anchors = [fresh.der, old.der];
+    expect(x509.verifyChain([fresh.der], { anchors }).ok).toBe(true);
+    expect(x509.verifyChain([old.der], { anchors })).toMatchObject({ code: 'CertificateExpired' });
+    expect(x509.verifyChain([old.der], { anchors, at: now - DAY - 1 }).ok).toBe(true);
+    expect(await x509.verifyChainAsync([old.der], { anchors })).toMatchObject({ code: 'CertificateExpired' });
+    expect(x509.verifySuccessorChain([fresh.der], { wholeChain: true }).ok).toBe(true);
+    expect(x509.verifySuccessorChain([old.der], { wholeChain: true })).toMatchObject({ code: 'CertificateExpired' });
+  });
+
+  test('gives a verifyCallback its answer', () => {
+    const known = party('known', undefined, past);
+    const leaf = party('leaf', known, dates);
+    const nodeId = parseCertificates(known.der)[0].publicKey;
+    const verifyCallback = (certs: Uint8Array[]) => {
+      const verdict = x509.verifySuccessorChain(certs, { publicKeys: [nodeId] });
+      return verdict.ok ? undefined : verdict.cryptoError;
+    };
+    expect(verifyCallback([leaf.der, known.der])).toBeUndefined();
+    expect(verifyCallback([party('impostor', undefined, dates).der])).toBe(298);
+    expect(verifyCallback([])).toBe(372);
   });
 });
