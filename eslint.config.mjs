@@ -2,21 +2,8 @@ import eslint from '@eslint/js';
 import { defineConfig, globalIgnores } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
-const nodeGlobals = Object.fromEntries(
-  [
-    'Buffer',
-    'URL',
-    'AbortController',
-    'clearInterval',
-    'clearTimeout',
-    'console',
-    'performance',
-    'process',
-    'setImmediate',
-    'setInterval',
-    'setTimeout',
-  ].map((name) => [name, 'readonly']),
-);
+/** What this Node offers everywhere. */
+const nodeGlobals = Object.fromEntries(Object.getOwnPropertyNames(globalThis).map((name) => [name, 'readonly']));
 
 export default defineConfig(
   globalIgnores(['index.js', 'index.d.ts', 'dist/', 'target/', 'coverage/', '.setup/', 'tmp/', 'npm/']),

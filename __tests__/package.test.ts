@@ -90,3 +90,33 @@ describe('TypeScript finds the types', () => {
     expect(find('polykey-quic/dist/native')).toBe(path.join(root, 'dist/native.d.ts'));
   });
 });
+
+describe('the package of each platform', () => {
+  type Manifest = { version: string; os: string[]; cpu: string[]; libc?: string[]; main: string; files: string[] };
+  const read = (file: string): unknown => JSON.parse(fs.readFileSync(path.join(root, file), 'utf8'));
+  const { napi, version } = read('package.json') as { napi: { targets: string[] }; version: string };
+
+  const platforms: [target: string, name: string, os: string, cpu: string, libc: string | undefined][] = [
+    ['x86_64-unknown-linux-gnu', 'linux-x64-gnu', 'linux', 'x64', 'glibc'],
+    ['x86_64-unknown-linux-musl', 'linux-x64-musl', 'linux', 'x64', 'musl'],
+    ['aarch64-unknown-linux-gnu', 'linux-arm64-gnu', 'linux', 'arm64', 'glibc'],
+    ['aarch64-unknown-linux-musl', 'linux-arm64-musl', 'linux', 'arm64', 'musl'],
+    ['x86_64-apple-darwin', 'darwin-x64', 'darwin', 'x64', undefined],
+    ['aarch64-apple-darwin', 'darwin-arm64', 'darwin', 'arm64', undefined],
+    ['x86_64-pc-windows-msvc', 'win32-x64-msvc', 'win32', 'x64', undefined],
+    ['aarch64-pc-windows-msvc', 'win32-arm64-msvc', 'win32', 'arm64', undefined],
+    ['aarch64-linux-android', 'android-arm64', 'android', 'arm64', undefined],
+  ];
+
+  test('there is one for each target, and no other', () => {
+    expect(napi.targets).toEqual(platforms.map(([target]) => target));
+    expect(fs.readdirSync(path.join(root, 'npm')).sort()).toEqual(platforms.map(([, name]) => name).sort());
+  });
+
+  test.each(platforms)('%s installs only there', (_, name, os, cpu, libc) => {
+    const binary = `polykey-quic.${name}.node`;
+    const manifest = read(`npm/${name}/package.json`) as Manifest;
+    expect(manifest).toMatchObject({ name: `polykey-quic-${name}`, version, main: binary, files: [binary] });
+    expect([manifest.os, manifest.cpu, manifest.libc]).toEqual([[os], [cpu], libc && [libc]]);
+  });
+});

@@ -1,31 +1,38 @@
-// What a merge has to pass, as one command. CI runs the same (.ci/run, .github/workflows/ci.yml).
+// What a merge has to pass, as one command; .ci/run runs the same.
 //
 //   node scripts/ready.mjs [--no-tests]
 
 import process from 'node:process';
 
-import { findProgram, run } from './lib/process.mjs';
-import { excerpt, nodeTool } from './lib/process.mjs';
+import { excerpt, findProgram, nodeTool, run } from './lib/process.mjs';
 import { say, startStep, yellow } from './lib/terminal.mjs';
 import { setup } from './setup.mjs';
 
 const CHECKS = [
-  ['prettier', [...nodeTool('prettier', 'bin/prettier.cjs'), '--check', '.']],
-  ['cargo fmt', ['cargo', 'fmt', '--check']],
-  ['eslint', [...nodeTool('eslint', 'bin/eslint.js'), '.', '--max-warnings', '0']],
-  ['tsc', nodeTool('typescript', 'bin/tsc')],
-  ['clippy', ['cargo', 'clippy', '--all-targets', '--', '-D', 'warnings']],
-  ['rustdoc', ['cargo', 'doc', '--no-deps', '--document-private-items'], { RUSTDOCFLAGS: '-D warnings' }],
-  ['index.js and index.d.ts as committed', ['git', 'diff', '--exit-code', 'HEAD', '--', 'index.js', 'index.d.ts']],
+  { name: 'prettier', command: [...nodeTool('prettier', 'bin/prettier.cjs'), '--check', '.'] },
+  { name: 'cargo fmt', command: ['cargo', 'fmt', '--check', '--', '-l'] },
+  { name: 'eslint', command: [...nodeTool('eslint', 'bin/eslint.js'), '.', '--max-warnings', '0'] },
+  { name: 'tsc', command: nodeTool('typescript', 'bin/tsc') },
+  { name: 'clippy', command: ['cargo', 'clippy', '--all-targets', '--', '-D', 'warnings'] },
+  {
+    name: 'rustdoc',
+    command: ['cargo', 'doc', '--no-deps', '--document-private-items'],
+    env: { RUSTDOCFLAGS: '-D warnings' },
+  },
+  {
+    name: 'index.js and index.d.ts are committed as built',
+    command: ['git', 'status', '--porcelain', '--', 'index.js', 'index.d.ts'],
+    isSilent: true,
+  },
 ];
 
 await setup();
 const failed = [];
-for (const [name, command, env] of CHECKS) {
-  if (!(await passes(name, command, env))) failed.push(name);
+for (const check of CHECKS) {
+  if (!(await passes(check))) failed.push(check.name);
 }
 if (findProgram('cargo-deny') === undefined) say(`${yellow('-')} cargo deny (skipped: cargo install cargo-deny)`);
-else if (!(await passes('cargo deny', ['cargo', 'deny', 'check']))) failed.push('cargo deny');
+else if (!(await passes({ name: 'cargo deny', command: ['cargo', 'deny', 'check'] }))) failed.push('cargo deny');
 
 if (!process.argv.includes('--no-tests')) {
   const { code } = await run([process.execPath, 'scripts/test.mjs'], { show: true, capture: false });
@@ -34,14 +41,15 @@ if (!process.argv.includes('--no-tests')) {
 say(failed.length === 0 ? '\nReady' : `\nNot ready: ${failed.join(', ')}`);
 if (failed.length > 0) process.exitCode = 1;
 
-/** Runs one check in silence; shows what it said if it failed. */
-async function passes(name, command, env) {
+/** Runs one check in silence; shows what it said if it failed. A silent one passes by saying nothing. */
+async function passes({ name, command, env, isSilent }) {
   const step = startStep(name);
   const { code, output } = await run(command, { env, onLine: (line) => step.note(line.trim()) });
-  if (code === 0) step.done();
+  const isPassed = code === 0 && !(isSilent && output !== '');
+  if (isPassed) step.done();
   else {
     step.failed();
     say(excerpt(output, 60, 60));
   }
-  return code === 0;
+  return isPassed;
 }

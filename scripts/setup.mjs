@@ -5,6 +5,7 @@
 //     --check                                   only tell what would be done; exit code 1 if anything would
 //     --rebuild                                 build the addon and dist/ even if nothing changed
 //     --addon-profile dev|release               dev builds faster and runs slower (also: ADDON_PROFILE=dev)
+//     --tools                                   only the tools, nothing is built
 //     --quiet                                   say nothing if there is nothing to do
 
 import crypto from 'node:crypto';
@@ -55,6 +56,7 @@ const PARTS = [
       'build',
       '--platform',
       ...(profile === 'release' ? ['--release'] : []),
+      ...(process.env.CI ? ['--', '--locked'] : []),
     ],
   },
   {
@@ -186,11 +188,13 @@ async function main() {
     options: {
       check: { type: 'boolean' },
       rebuild: { type: 'boolean' },
+      tools: { type: 'boolean' },
       quiet: { type: 'boolean' },
       'addon-profile': { type: 'string', default: DEFAULTS.profile },
     },
   });
   const settings = { ...DEFAULTS, profile: values['addon-profile'], rebuild: values.rebuild ?? false };
+  if (values.tools) settings.parts = [];
   if (values.check) {
     const hasWork = await check(settings);
     if (!hasWork) say('Everything is up to date');

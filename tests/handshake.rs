@@ -1,5 +1,7 @@
 //! Handshakes between two endpoints in memory.
 
+#![allow(clippy::disallowed_methods, reason = "tests are the outside, where time comes from")]
+
 mod common;
 
 use std::time::Duration;

@@ -47,9 +47,10 @@ export function nodeTool(packageName, file) {
 /**
  * Runs a command in the project's root; resolves to `{ code, output }`, never rejects.
  * `show` passes the output on as it comes; `onLine` gets each line, without colours; `log` also writes it to a file.
- * With neither `onLine`, `log` nor `capture`, a shown command gets our own terminal. After `deadlineMs` it is stopped.
+ * With neither `onLine`, `log` nor `capture`, a shown command gets our own terminal.
+ * `stopWhen`, asked every second, may answer with a reason to stop the command.
  */
-export function run(command, { show = false, capture = !show, onLine, log, env = {}, deadlineMs } = {}) {
+export function run(command, { show = false, capture = !show, onLine, log, env = {}, stopWhen } = {}) {
   const [program, ...args] = command;
   const isPiped = capture || onLine !== undefined || log !== undefined;
   const logFile = log === undefined ? undefined : fs.openSync(log, 'w');
@@ -63,13 +64,13 @@ export function run(command, { show = false, capture = !show, onLine, log, env =
       detached: !isWindows,
     });
     children.add(child);
-    const deadline = setTimeout(
-      () => {
-        process.stderr.write(`${program} still runs after ${deadlineMs / 1000} s: stopping it\n`);
-        stop(child);
-      },
-      deadlineMs ?? 2 ** 31 - 1,
-    );
+    const watch = setInterval(() => {
+      const reason = stopWhen?.();
+      if (reason === undefined) return;
+      process.stderr.write(`${reason}: stopping it\n`);
+      clearInterval(watch);
+      stop(child);
+    }, 1000);
     let output = '';
     const listen = (stream, sink) => {
       let rest = '';
@@ -91,7 +92,7 @@ export function run(command, { show = false, capture = !show, onLine, log, env =
       listen(child.stderr, process.stderr);
     }
     const finish = (code) => {
-      clearTimeout(deadline);
+      clearInterval(watch);
       children.delete(child);
       if (logFile !== undefined) fs.closeSync(logFile);
       resolve({ code, output });

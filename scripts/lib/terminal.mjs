@@ -12,8 +12,9 @@ export const red = paint(31);
 export const green = paint(32);
 export const yellow = paint(33);
 
-/** How often a long step says that it is still alive where no line can be redrawn. */
-const HEARTBEAT_MS = 60_000;
+/** Where no line can be redrawn: when a long step first says what it is, and how often that it is still alive. */
+const FIRST_BEAT_MS = 2_000;
+const BEAT_MS = 60_000;
 
 export function say(line) {
   process.stdout.write(`${line}\n`);
@@ -34,25 +35,24 @@ export function duration(ms) {
 }
 
 /**
- * Shows that a step goes on: a line that is redrawn on a terminal, a line a minute elsewhere.
+ * Shows that a step goes on: a line that is redrawn on a terminal, now and then a line elsewhere.
  * `note(text)` says what it is at; `done()` and `failed()` end it.
  */
 export function startStep(title) {
   const start = Date.now();
   let detail = '';
-  let lastBeat = start;
+  let nextBeat = start + FIRST_BEAT_MS;
   const draw = () => {
     const now = Date.now();
     const elapsed = duration(Math.floor((now - start) / 1000) * 1000);
     if (isTerminal) {
       const room = Math.max(20, (process.stdout.columns ?? 80) - title.length - elapsed.length - 6);
       process.stdout.write(`\r\x1b[K${title} ${dim(`${elapsed}  ${detail.slice(0, room)}`)}`);
-    } else if (now - lastBeat >= HEARTBEAT_MS) {
-      lastBeat = now;
-      say(`${title} ${elapsed}  ${detail}`);
+    } else if (now >= nextBeat) {
+      nextBeat = now + BEAT_MS;
+      say(`… ${title} ${dim(`${elapsed}  ${detail}`.trimEnd())}`);
     }
   };
-  if (!isTerminal) say(title);
   const timer = setInterval(draw, 250);
   timer.unref();
   const end = (mark) => {

@@ -9,6 +9,8 @@ import { duration, say, startStep, table } from './terminal.mjs';
 
 /** A suite that is still running after this long hangs. */
 const DEADLINE_MS = 15 * 60_000;
+/** What jest may take to end after its report is written. If it takes longer, a test has left something open. */
+const EXIT_MS = 10_000;
 
 /** Compiles and runs all Rust tests: units, tests/, and the examples in doc comments. */
 export async function runCargoTests(args = []) {
@@ -27,12 +29,13 @@ export async function runCargoTests(args = []) {
 
   const colour = process.stdout.isTTY ? ['--color', 'always'] : [];
   const start = Date.now();
-  const counts = { passed: 0, failed: 0, skipped: 0, failures: [] };
+  const counts = { passed: 0, failed: 0, skipped: 0, failures: [], unfinished: 0 };
   const { code } = await run(['cargo', 'test', '--no-fail-fast', ...locked, ...colour, ...separated(args, colour)], {
     show: true,
-    deadlineMs: DEADLINE_MS,
+    stopWhen: overdue('cargo test'),
     onLine: (line) => addCargoCounts(counts, line),
   });
+  counts.failed += counts.unfinished;
   return suite('cargo test', withCrash(counts, code), Date.now() - start);
 }
 
@@ -40,12 +43,13 @@ export async function runCargoTests(args = []) {
 export async function runJest(args = [], { node = process.execPath, name = 'jest' } = {}) {
   const report = path.join(stateDir, 'jest.json');
   fs.rmSync(report, { force: true });
+  const isOverdue = overdue('jest');
   const start = Date.now();
   const jest = nodeTool('jest', 'bin/jest.js')[1];
   const { code } = await run([node, jest, '--json', `--outputFile=${report}`, ...args], {
     show: true,
     capture: false,
-    deadlineMs: DEADLINE_MS,
+    stopWhen: () => hasLeftSomethingOpen(report) ?? isOverdue(),
   });
   const ms = Date.now() - start;
   const result = readJson(report);
@@ -75,6 +79,17 @@ export function sumLine(suites) {
   return `${sum('passed')} passed, ${sum('failed')} failed, ${sum('skipped')} skipped`;
 }
 
+/** Answers, once it is so, that a suite begun now should have ended long ago. */
+function overdue(name) {
+  const end = Date.now() + DEADLINE_MS;
+  return () => (Date.now() > end ? `${name} still runs after ${duration(DEADLINE_MS)}` : undefined);
+}
+
+function hasLeftSomethingOpen(report) {
+  const written = fs.statSync(report, { throwIfNoEntry: false })?.mtimeMs ?? Infinity;
+  return Date.now() - written > EXIT_MS ? 'jest is done but does not end, a test has left something open' : undefined;
+}
+
 function suite(name, counts, ms = 0) {
   return { name, passed: 0, failed: 0, skipped: 0, failures: [], ...counts, ms };
 }
@@ -84,11 +99,14 @@ function withCrash(counts, code) {
   return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
 }
 
+/** Adds what one line of `cargo test` says. A program of tests that starts and gives no result has crashed. */
 function addCargoCounts(counts, line) {
+  if (/^\s+(Running|Doc-tests) /.test(line)) counts.unfinished += 1;
   const failure = /^test (.+) \.\.\. FAILED/.exec(line);
   if (failure !== null) counts.failures.push(failure[1]);
   const match = /^test result: .* (\d+) passed; (\d+) failed; (\d+) ignored;/.exec(line);
   if (match === null) return;
+  counts.unfinished -= 1;
   counts.passed += Number(match[1]);
   counts.failed += Number(match[2]);
   counts.skipped += Number(match[3]);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Write;
 use std::time::Duration;
 
-use super::error::Result;
+use super::error::{Error, Result};
 use super::tls::{self, TlsSettings};
 
 /// How long a handshake may take, verification included, unless [`Config::handshake_timeout`] says otherwise.
@@ -48,15 +48,45 @@ pub struct Config {
 impl Config {
     /// quiche's defaults, without credentials, with the trust anchors where BoringSSL finds them.
     pub fn new(version: u32) -> Result<Self> {
-        Ok(Self::around(quiche::Config::new(version)?))
+        check_version(version)?;
+        Ok(Self::around(quiche::Config::with_boring_ssl_ctx_builder(version, tls::plain_context()?)?))
     }
 
     /// quiche's defaults over a TLS context made from `settings`.
     pub fn with_tls(version: u32, settings: &TlsSettings) -> Result<Self> {
+        check_version(version)?;
         let context = tls::context(settings)?;
         Ok(Self::around(quiche::Config::with_boring_ssl_ctx_builder(
             version, context,
         )?))
+    }
+
+    /// Sets the application protocols (RFC 7301), the preferred first.
+    pub fn set_application_protos(&mut self, protos: &[&[u8]]) -> Result<()> {
+        // quiche would cut the length to eight bits.
+        if protos
+            .iter()
+            .any(|proto| proto.is_empty() || proto.len() > usize::from(u8::MAX))
+        {
+            return Err(alpn("the name of a protocol has 1 to 255 bytes"));
+        }
+        self.quiche
+            .set_application_protos(protos)
+            .map_err(|_| alpn("BoringSSL refuses this list"))
+    }
+
+    /// The same from the wire format: each protocol after one byte with its length.
+    pub fn set_application_protos_wire_format(&mut self, mut wire: &[u8]) -> Result<()> {
+        let mut protos = Vec::new();
+        while let Some((&length, rest)) = wire.split_first() {
+            // quiche would ignore what is cut short.
+            let (proto, rest) = rest
+                .split_at_checked(length.into())
+                .ok_or_else(|| alpn("the list ends within a name"))?;
+            protos.push(proto);
+            wire = rest;
+        }
+        self.set_application_protos(&protos)
     }
 
     fn around(quiche: quiche::Config) -> Self {
@@ -71,6 +101,21 @@ impl Config {
     }
 }
 
+/// Spoken, or reserved to exercise version negotiation (RFC 9000 §15); quiche's own check lets more through.
+fn check_version(version: u32) -> Result<()> {
+    if quiche::version_is_supported(version) || version & 0x0f0f_0f0f == 0x0a0a_0a0a {
+        return Ok(());
+    }
+    Err(quiche::Error::UnknownVersion.into())
+}
+
+fn alpn(reason: &str) -> Error {
+    Error::Config {
+        setting: "applicationProtos",
+        reason: reason.into(),
+    }
+}
+
 impl fmt::Debug for Config {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -79,5 +124,43 @@ impl fmt::Debug for Config {
             .field("handshake_timeout", &self.handshake_timeout)
             .field("keep_alive_interval", &self.keep_alive_interval)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config::new(quiche::PROTOCOL_VERSION).expect("quiche's defaults are valid")
+    }
+
+    #[test]
+    fn only_known_and_reserved_versions_are_taken() {
+        for version in [1, 0x0a0a_0a0a, 0xbaba_baba, 0xfafa_fafa] {
+            assert!(Config::new(version).is_ok(), "{version:x}");
+        }
+        for version in [0, 2, 0xff00_001d, 0x6b33_43cf] {
+            assert_eq!(Config::new(version).expect_err("unknown").code(), "UnknownVersion");
+        }
+    }
+
+    #[test]
+    fn application_protocols_have_1_to_255_bytes() {
+        assert_eq!(config().set_application_protos(&[b"quic", &[b'a'; 255]]), Ok(()));
+        for bad in [&b""[..], &[b'a'; 256]] {
+            assert_eq!(
+                config().set_application_protos(&[bad]).expect_err("bad length").code(),
+                "InvalidConfig"
+            );
+        }
+    }
+
+    #[test]
+    fn a_wire_format_that_is_cut_short_is_refused() {
+        assert_eq!(config().set_application_protos_wire_format(b"\x04quic\x02h3"), Ok(()));
+        for bad in [&b"\x04qui"[..], b"\x02h3\x00", b"\x02h3\x05"] {
+            assert!(config().set_application_protos_wire_format(bad).is_err(), "{bad:?}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! One quiche connection: made or accepted, driven by hand or by an endpoint, judged, closed, remembered.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
@@ -9,6 +9,7 @@ use boring::ssl::{SslRef, SslVerifyMode};
 
 use super::config::{Config, Verification};
 use super::error::{Error, Result};
+use super::path::Alias;
 use super::stream::PeerStreams;
 use super::verification::{Alert, Judge, Verdict};
 
@@ -24,7 +25,10 @@ pub struct Connection {
     judge: Option<Judge>,
     drive: Option<Drive>,
     pub(super) peer_streams: PeerStreams,
+    /// Streams that took less than they were offered.
+    pub(super) blocked_writers: HashSet<u64>,
     pub(super) path_events: VecDeque<quiche::PathEvent>,
+    pub(super) alias: Option<Alias>,
     trace_id: String,
     is_server: bool,
     cause: Option<CloseCause>,
@@ -71,6 +75,8 @@ pub struct Remains {
     pub peer_error: Option<quiche::ConnectionError>,
     /// Whether it ended by idle timeout.
     pub is_timed_out: bool,
+    /// Whether its handshake was ever complete.
+    pub was_established: bool,
     /// What ended it.
     pub cause: CloseCause,
     /// quiche's connection, where the peer ended it while data was still unread.
@@ -103,7 +109,30 @@ impl Connection {
         local: SocketAddr,
         peer: SocketAddr,
     ) -> Result<Self> {
-        let mut quiche = quiche::connect(None, scid, local, peer, &mut config.quiche)?;
+        Self::dial(
+            quiche::connect(None, scid, local, peer, &mut config.quiche)?,
+            server_name,
+            config,
+        )
+    }
+
+    /// Dials with a first destination id of the caller's choice, which must be unpredictable (RFC 9000 §7.2).
+    pub fn connect_with_dcid(
+        config: &mut Config,
+        server_name: Option<&str>,
+        scid: &quiche::ConnectionId,
+        dcid: &quiche::ConnectionId,
+        local: SocketAddr,
+        peer: SocketAddr,
+    ) -> Result<Self> {
+        Self::dial(
+            quiche::connect_with_dcid(None, scid, dcid, local, peer, &mut config.quiche)?,
+            server_name,
+            config,
+        )
+    }
+
+    fn dial(mut quiche: quiche::Connection, server_name: Option<&str>, config: &Config) -> Result<Self> {
         if let Some(name) = server_name {
             name_peer(quiche.as_mut(), name)?;
         }
@@ -148,7 +177,9 @@ impl Connection {
             judge,
             drive: None,
             peer_streams: PeerStreams::default(),
+            blocked_writers: HashSet::new(),
             path_events: VecDeque::new(),
+            alias: None,
             trace_id,
             is_server,
             cause: None,
@@ -316,6 +347,7 @@ impl Connection {
             local_error: quiche.local_error().cloned(),
             peer_error: quiche.peer_error().cloned(),
             is_timed_out: quiche.is_timed_out(),
+            was_established: quiche.is_established(),
             cause,
             unread: None,
         };

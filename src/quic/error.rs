@@ -25,6 +25,25 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// An argument has no meaning: the caller's mistake.
+    #[error("{argument}: {reason}")]
+    Argument {
+        /// Name of the argument.
+        argument: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The peer takes no datagrams, or hasn't said yet that it does (RFC 9221 §3).
+    #[error("the peer takes no datagrams: both sides must enable them, and the handshake must be complete")]
+    DatagramsUnsupported,
+    /// A datagram is larger than a packet to the peer can hold.
+    #[error("a datagram of {length} bytes is too large: {max} bytes fit into a packet now")]
+    DatagramTooLarge {
+        /// How long it is.
+        length: usize,
+        /// How long it may be.
+        max: usize,
+    },
     /// The endpoint has no local address yet.
     #[error("the endpoint has no local address: bind the socket first")]
     NotBound,
@@ -53,6 +72,9 @@ impl Error {
             Error::DrivenByEndpoint(_) => "DrivenByEndpoint",
             Error::Poisoned => "Poisoned",
             Error::Config { .. } => "InvalidConfig",
+            Error::Argument { .. } => "InvalidArgument",
+            Error::DatagramsUnsupported => "DatagramsUnsupported",
+            Error::DatagramTooLarge { .. } => "DatagramTooLarge",
             Error::NotBound => "NotBound",
             Error::Unreachable(_) => "Unreachable",
             Error::Random => "RandomFail",
@@ -109,7 +131,9 @@ fn describe(error: &quiche::Error) -> String {
         E::InvalidFrame => "a packet holds a malformed frame".into(),
         E::InvalidPacket => "the packet is malformed".into(),
         E::InvalidState => "the connection's state doesn't allow this operation".into(),
-        E::InvalidStreamState(id) => format!("stream {id} doesn't exist, or its state doesn't allow this operation"),
+        E::InvalidStreamState(id) => {
+            format!("stream {id} doesn't exist, or its state doesn't allow this operation")
+        }
         E::InvalidTransportParam => "the peer's transport parameters are invalid".into(),
         E::CryptoFail => "a cryptographic operation failed".into(),
         E::TlsFail => "the TLS handshake failed".into(),

@@ -1,18 +1,24 @@
 //! Drives quiche. Knows neither Node nor sockets: datagrams and times are arguments.
 
 pub mod address;
+pub mod by_hand;
 pub mod config;
 pub mod connection;
 pub mod datagrams;
+pub mod dgram;
 pub mod endpoint;
 pub mod error;
+pub mod header;
 pub mod packet;
 pub mod path;
+pub mod session;
+pub mod status;
 pub mod stream;
 pub mod tls;
 pub mod token;
 pub mod verification;
 
+pub use by_hand::Transmit;
 pub use config::{Config, Verification};
 pub use connection::{Connection, RetryIds, SharedConnection};
 pub use error::{Error, Result};

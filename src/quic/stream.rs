@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::connection::Connection;
-use super::error::{Error, Result};
+use super::error::Result;
 
 /// What a read gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub enum Read {
 pub enum Write {
     /// So many bytes were taken; fewer than offered, or none, means wait for writability.
     Taken(usize),
+    /// Nothing was taken, not even the end: the peer's limit doesn't let us open the stream now (RFC 9000 §4.6).
+    BeyondLimit,
     /// The peer doesn't want to read on (STOP_SENDING, RFC 9000 §19.5).
     Stopped {
         /// The peer's application error code.
@@ -53,31 +55,34 @@ pub fn is_bidi(id: u64) -> bool {
 impl Connection {
     /// Reads from a stream into `buffer`.
     pub fn stream_read(&mut self, id: u64, buffer: &mut [u8]) -> Result<Read> {
-        let read = match self.readable()?.stream_recv(id, buffer) {
-            Ok((bytes, fin)) => Read::Data { bytes, fin },
-            Err(quiche::Error::Done) => Read::Blocked,
-            Err(quiche::Error::StreamReset(code)) => Read::Reset { code },
-            // quiche forgets a stream once both parts are done.
-            Err(quiche::Error::InvalidStreamState(_)) => Read::Finished,
-            Err(error) => return Err(error.into()),
-        };
-        // Reading gives the peer credit, which has to be told.
+        let read = read_outcome(self.readable()?.stream_recv(id, buffer))?;
+        self.touch_after(read);
+        Ok(read)
+    }
+
+    /// Reading gives the peer credit, which has to be told.
+    fn touch_after(&mut self, read: Read) {
         if matches!(read, Read::Data { .. } | Read::Reset { .. }) {
             self.touch();
         }
-        Ok(read)
     }
 
     /// Offers data to a stream; opens a stream of ours at its first use, for which the peer's credit must suffice.
     pub fn stream_write(&mut self, id: u64, data: &[u8], fin: bool) -> Result<Write> {
         let written = match self.live_mut()?.stream_send(id, data, fin) {
             Ok(taken) => Write::Taken(taken),
-            // `peer_streams_left_*` may lag: beyond the credit is the same as blocked.
-            Err(quiche::Error::Done | quiche::Error::StreamLimit) => Write::Taken(0),
+            Err(quiche::Error::Done) => Write::Taken(0),
+            // `peer_streams_left_*` may lag.
+            Err(quiche::Error::StreamLimit) => Write::BeyondLimit,
             Err(quiche::Error::StreamStopped(code)) => Write::Stopped { code },
             Err(quiche::Error::InvalidStreamState(_) | quiche::Error::FinalSize) => Write::Finished,
             Err(error) => return Err(error.into()),
         };
+        if written == Write::Taken(data.len()) || matches!(written, Write::Stopped { .. } | Write::Finished) {
+            self.blocked_writers.remove(&id);
+        } else {
+            self.blocked_writers.insert(id);
+        }
         self.touch();
         Ok(written)
     }
@@ -94,6 +99,44 @@ impl Connection {
         Ok(ended)
     }
 
+    /// How many bytes a write to the stream would take now.
+    pub fn stream_capacity(&mut self, id: u64) -> Result<Write> {
+        match self.live_mut()?.stream_capacity(id) {
+            Ok(bytes) => Ok(Write::Taken(bytes)),
+            Err(quiche::Error::StreamStopped(code)) => Ok(Write::Stopped { code }),
+            Err(quiche::Error::InvalidStreamState(_)) => Ok(Write::Finished),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether the stream takes `bytes` now; if not, it is reported as writable again when it does. A stream that was
+    /// stopped or is gone counts as writable: the next write says so.
+    pub fn stream_writable(&mut self, id: u64, bytes: usize) -> Result<bool> {
+        let writable = match self.live_mut()?.stream_writable(id, bytes) {
+            Ok(writable) => writable,
+            Err(quiche::Error::StreamStopped(_) | quiche::Error::InvalidStreamState(_)) => true,
+            Err(error) => return Err(error.into()),
+        };
+        if !writable {
+            // The peer may be told that we are blocked (RFC 9000 §19.12).
+            self.touch();
+        }
+        Ok(writable)
+    }
+
+    /// Drops up to `bytes` that could be read, as if they had been.
+    pub fn stream_discard(&mut self, id: u64, bytes: usize) -> Result<Read> {
+        let read = read_outcome(self.live_mut()?.stream_discard(id, bytes))?;
+        self.touch_after(read);
+        Ok(read)
+    }
+
+    /// Whether the user waits for this stream to be writable, or should know that it was stopped. quiche calls a stream
+    /// writable after each write that was taken whole, too.
+    pub(super) fn takes_writes_again(&mut self, id: u64) -> Result<bool> {
+        Ok(self.blocked_writers.remove(&id) || matches!(self.stream_capacity(id)?, Write::Stopped { .. }))
+    }
+
     /// How many more streams of a kind the peer lets us open.
     pub fn streams_left(&self, bidi: bool) -> Result<u64> {
         let quiche = self.live()?;
@@ -102,6 +145,17 @@ impl Connection {
         } else {
             quiche.peer_streams_left_uni()
         })
+    }
+}
+
+fn read_outcome(outcome: quiche::Result<(usize, bool)>) -> Result<Read> {
+    match outcome {
+        Ok((bytes, fin)) => Ok(Read::Data { bytes, fin }),
+        Err(quiche::Error::Done) => Ok(Read::Blocked),
+        Err(quiche::Error::StreamReset(code)) => Ok(Read::Reset { code }),
+        // quiche forgets a stream once both parts are done.
+        Err(quiche::Error::InvalidStreamState(_)) => Ok(Read::Finished),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -144,16 +198,6 @@ impl Seen {
         self.missing.extend(self.next..index);
         self.next = index + 1;
         true
-    }
-}
-
-/// An error that means the caller named a stream that can't be.
-pub fn check_id(id: u64) -> Result<u64> {
-    // RFC 9000 §2.1: stream ids are 62-bit integers.
-    if id < 1 << 62 {
-        Ok(id)
-    } else {
-        Err(Error::Quiche(quiche::Error::InvalidStreamState(id)))
     }
 }
 

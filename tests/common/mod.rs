@@ -1,6 +1,7 @@
 //! Two endpoints in memory, joined by a simulated link.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::disallowed_methods, reason = "tests are the outside, where time comes from")]
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

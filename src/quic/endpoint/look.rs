@@ -10,8 +10,6 @@ use crate::quic::error::Result;
 
 /// Connection ids of ours that a peer may hold: rebinding must never run out of them.
 const MAX_ACTIVE_IDS: usize = 8;
-/// Path events that wait for the user; the oldest are dropped.
-const MAX_PATH_EVENTS: usize = 64;
 /// Received bytes between two audits of what is unread: the bound on memory is exact to so much.
 const AUDIT_INTERVAL: usize = 1 << 20;
 
@@ -141,11 +139,7 @@ impl Endpoint {
     fn tell_paths(&mut self, key: usize, connection: &mut Connection) -> Result<()> {
         let mut is_new = false;
         while let Some(event) = connection.live_mut()?.path_event_next() {
-            connection.follow_path(&event)?;
-            if connection.path_events.len() == MAX_PATH_EVENTS {
-                connection.path_events.pop_front();
-            }
-            connection.path_events.push_back(event);
+            connection.push_path_event(event);
             is_new = true;
         }
         if is_new {
@@ -162,7 +156,9 @@ impl Endpoint {
         }
         while let Some(id) = connection.live_mut()?.stream_writable_next() {
             self.tell_new_stream(key, id, connection);
-            self.changes.push_back(Change::StreamWritable(key, id));
+            if connection.takes_writes_again(id)? {
+                self.changes.push_back(Change::StreamWritable(key, id));
+            }
         }
         let has_credit = [connection.streams_left(true)? > 0, connection.streams_left(false)? > 0];
         let had_credit = std::mem::replace(&mut self.slots[key].had_credit, has_credit);

@@ -6,6 +6,7 @@
 //! | file | concept |
 //! | --- | --- |
 //! | `receive` | routes datagrams; holds what comes too early |
+//! | `rebinding` | follows a peer whose NAT gave it another port |
 //! | `admit` | newcomers: version, token, limits |
 //! | `transmit` | what wants to be sent, in turns |
 //! | `look` | what changed in a connection, and what the endpoint owes it |
@@ -17,6 +18,7 @@ pub mod change;
 mod ids;
 pub mod limits;
 mod look;
+mod rebinding;
 mod receive;
 mod refusal;
 mod slot;
@@ -147,6 +149,29 @@ impl Endpoint {
     /// Sets the address that all datagrams are said to come to. A wildcard is as good as any: it is one path end.
     pub fn set_local_address(&mut self, local: SocketAddr) {
         self.local = Some(normalise(local));
+    }
+
+    /// Sets when newcomers must prove their address.
+    pub fn set_retry(&mut self, retry: RetryPolicy) {
+        self.retry = retry;
+    }
+
+    /// Changes the secret behind the Retry tokens: those under way become invalid.
+    pub fn set_token_key(&mut self, secret: &[u8]) -> Result<()> {
+        self.tokens = TokenKey::new(Some(secret))?;
+        Ok(())
+    }
+
+    /// Changes the secret behind connection ids and reset tokens; only while there are no connections, whose ids would
+    /// no longer be known as ours.
+    pub fn set_stateless_reset_key(&mut self, secret: &[u8]) -> Result<()> {
+        if !self.slots.is_empty() {
+            return Err(Error::Limit(
+                "the stateless reset key can't change while there are connections",
+            ));
+        }
+        self.ids = IdKey::new(Some(secret))?;
+        Ok(())
     }
 
     /// Accepts newcomers with this configuration from now on; those already accepted keep theirs.

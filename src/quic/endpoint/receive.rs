@@ -62,7 +62,11 @@ impl Endpoint {
     /// A datagram of a connection we have.
     pub(super) fn deliver(&mut self, key: usize, datagram: &mut [u8], from: SocketAddr) {
         let Some(to) = self.local else { return };
-        let info = quiche::RecvInfo { from, to };
+        let rebound = self.rebound(key, datagram, from);
+        let info = quiche::RecvInfo {
+            from: rebound.unwrap_or(from),
+            to,
+        };
         let slot = &mut self.slots[key];
         let layout = packet::coalesced(datagram);
         // 1-RTT packets can't be decrypted before the verdict: without this they would come again only after the
@@ -74,37 +78,49 @@ impl Endpoint {
             self.hold(key, datagram, info);
             return;
         }
-        self.feed(key, datagram, layout, info);
+        if self.feed(key, datagram, layout, info, rebound.is_some()) && rebound.is_some() {
+            self.follow(key, info.from, from, datagram.len());
+        }
         self.hold_the_rest(key, datagram, layout, info);
     }
 
-    /// Hands a datagram to its connection.
-    fn feed(&mut self, key: usize, datagram: &mut [u8], layout: Option<Coalesced>, info: quiche::RecvInfo) {
+    /// Hands a datagram to its connection. With `counts`, answers whether a packet of it was authentic and new.
+    fn feed(
+        &mut self,
+        key: usize,
+        datagram: &mut [u8],
+        layout: Option<Coalesced>,
+        info: quiche::RecvInfo,
+        counts: bool,
+    ) -> bool {
         let slot = &mut self.slots[key];
         if !slot.is_touched {
             slot.is_touched = true;
             self.touched.push(key);
         }
-        let watches = !slot.is_confirmed && layout.is_some_and(|layout| layout.short.is_some());
-        let result = guarded(&slot.connection, |connection| {
+        let confirms = !slot.is_confirmed && layout.is_some_and(|layout| layout.short.is_some());
+        let received = guarded(&slot.connection, |connection| {
             let quiche = connection.live_mut()?;
-            let before = watches.then(|| quiche.stats().recv);
+            let before = (confirms || counts).then(|| quiche.stats().recv);
             let received = quiche.recv(datagram, info);
-            let counted = before.map(|before| quiche.stats().recv - before);
+            let counted = before.map_or(0, |before| quiche.stats().recv - before);
             let is_established = quiche.is_established();
             if let Err(error) = received {
                 connection.note_failure(error);
             }
             connection.touch();
             received?;
-            Ok(counted.filter(|_| is_established))
+            Ok((counted, is_established))
         });
-        match result {
-            // All packets counted, the 1-RTT one among them: the server had keys to send it, and so has judged us.
-            Ok(Some(counted)) => slot.is_confirmed |= layout.is_some_and(|layout| counted >= layout.count),
-            Ok(None) => {}
-            Err(_) => self.stats.invalid += 1,
+        let Ok((counted, is_established)) = received else {
+            self.stats.invalid += 1;
+            return false;
+        };
+        // All packets counted, the 1-RTT one among them: the server had keys to send it, and so has judged us.
+        if confirms && is_established && layout.is_some_and(|layout| counted >= layout.count) {
+            slot.is_confirmed = true;
         }
+        counted > 0
     }
 
     /// Keeps the 1-RTT packet at the end of a datagram that has just brought the client's certificate.
@@ -139,7 +155,7 @@ impl Endpoint {
     pub(super) fn feed_held(&mut self, key: usize) {
         for mut held in std::mem::take(&mut self.slots[key].held) {
             let layout = packet::coalesced(&held.bytes);
-            self.feed(key, &mut held.bytes, layout, held.info);
+            self.feed(key, &mut held.bytes, layout, held.info, false);
         }
     }
 

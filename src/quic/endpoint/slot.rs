@@ -1,9 +1,10 @@
 //! What an endpoint remembers about one connection.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use super::rebinding::Probation;
 use crate::quic::config::Config;
 use crate::quic::connection::SharedConnection;
 
@@ -29,6 +30,10 @@ pub(super) struct Slot {
     pub held: Vec<Held>,
     /// A packet that must not go out yet.
     pub paced: Option<Paced>,
+    /// Where the last datagram came from.
+    pub last_from: Option<SocketAddr>,
+    /// What may be sent to a rebound peer before it has shown that it receives there.
+    pub probation: Option<Probation>,
     /// Streams that had something to read when last looked at.
     pub unread: HashSet<u64>,
     pub is_confirmed: bool,
@@ -89,6 +94,8 @@ impl Slot {
             },
             held: Vec::new(),
             paced: None,
+            last_from: None,
+            probation: None,
             unread: HashSet::new(),
             is_confirmed: false,
             is_confirmation_told: false,
@@ -98,6 +105,11 @@ impl Slot {
             is_touched: false,
             has_session: false,
         }
+    }
+
+    /// Whether the peer may have moved: a server's connection that is up.
+    pub(super) fn may_be_rebound(&self) -> bool {
+        self.admitted_from.is_some() && self.phase == Phase::Connected
     }
 
     /// Whether this is a newcomer whose handshake isn't complete.

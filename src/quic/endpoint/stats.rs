@@ -49,4 +49,6 @@ pub struct EndpointStats {
     pub held: u64,
     /// Packets delayed by pacing.
     pub paced: u64,
+    /// Peers that were followed to another port.
+    pub rebindings: u64,
 }

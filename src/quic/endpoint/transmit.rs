@@ -81,6 +81,9 @@ impl Endpoint {
             if sent >= quantum {
                 return Turn::Over;
             }
+            if self.is_on_probation(key) {
+                return Turn::Done;
+            }
             let Some(room) = batch.room(ROOM) else {
                 return Turn::Full;
             };
@@ -118,6 +121,7 @@ impl Endpoint {
     }
 
     fn push(&mut self, key: usize, batch: &mut Batch, length: usize, to: std::net::SocketAddr, now: Instant) {
+        let to = self.outside(key, to, length);
         batch.push(length, self.addresses.number(to));
         self.count_transmitted(length);
         if let Some(keep_alive) = &mut self.slots[key].clock.keep_alive {

@@ -1,0 +1,67 @@
+//! Datagrams on a connection (RFC 9221): unreliable, unordered, one packet each.
+
+use std::cell::RefCell;
+
+use super::connection::Connection;
+use super::error::{Error, Result};
+
+impl Connection {
+    /// Queues a datagram; answers false when the queue is full, and nothing was queued.
+    pub fn dgram_send(&mut self, data: &[u8]) -> Result<bool> {
+        let quiche = self.live_mut()?;
+        let max = quiche.dgram_max_writable_len().ok_or(Error::DatagramsUnsupported)?;
+        if data.len() > max {
+            return Err(Error::DatagramTooLarge {
+                length: data.len(),
+                max,
+            });
+        }
+        match quiche.dgram_send(data) {
+            Ok(()) => {
+                self.touch();
+                Ok(true)
+            }
+            Err(quiche::Error::Done) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes the oldest datagram that was received; `None` if there is none. One that doesn't fit stays.
+    pub fn dgram_recv(&mut self, buffer: &mut [u8]) -> Result<Option<usize>> {
+        let quiche = self.live_mut()?;
+        // quiche would drop a datagram that doesn't fit.
+        match quiche.dgram_recv_front_len() {
+            None => Ok(None),
+            Some(length) if length > buffer.len() => Err(quiche::Error::BufferTooShort.into()),
+            Some(_) => Ok(Some(quiche.dgram_recv(buffer)?)),
+        }
+    }
+
+    /// Copies the first bytes of the oldest datagram that was received, as many as fit into `buffer`, and leaves it.
+    pub fn dgram_recv_peek(&self, buffer: &mut [u8]) -> Result<Option<usize>> {
+        let length = buffer.len();
+        match self.live()?.dgram_recv_peek(buffer, length) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(quiche::Error::Done) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The datagrams that wait to be sent.
+    pub fn dgrams_outgoing(&mut self) -> Result<Vec<Vec<u8>>> {
+        let waiting = RefCell::new(Vec::new());
+        self.live_mut()?.dgram_purge_outgoing(|data| {
+            waiting.borrow_mut().push(data.to_vec());
+            false
+        });
+        Ok(waiting.into_inner())
+    }
+
+    /// Drops the datagrams that wait to be sent and for which `doomed` says so; answers how many.
+    pub fn dgram_purge_outgoing(&mut self, doomed: impl Fn(&[u8]) -> bool) -> Result<usize> {
+        let quiche = self.live_mut()?;
+        let before = quiche.dgram_send_queue_len();
+        quiche.dgram_purge_outgoing(doomed);
+        Ok(before - quiche.dgram_send_queue_len())
+    }
+}
