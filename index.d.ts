@@ -420,6 +420,8 @@ export declare class Connection {
   maxReleaseIntoFuture(): number
   /** Whether congestion control is BBR's newer implementation; null without a path in use. */
   gcongestionEnabled(): boolean | null
+  /** The number by which its endpoint knows the connection, in its changes; null unless an endpoint drives it. */
+  get key(): number | null
   /** Whether this is the server's side. Answers at any time. */
   isServer(): boolean
   /** Whether the handshake is complete, or ever was. A client's may be before the server has judged it. */
