@@ -84,10 +84,27 @@ fn boringssl_reads_what_is_made() {
         let leaf = make("leaf", &key, Some((&issuer, &key)));
         let (ours, theirs) = (Certificate::parse(&leaf).unwrap(), X509::from_der(&leaf).unwrap());
         let public_key = theirs.public_key().unwrap();
-        assert!(theirs.verify(&X509::from_der(&issuer).unwrap().public_key().unwrap()).unwrap(), "{key_type}");
+        assert!(
+            theirs
+                .verify(&X509::from_der(&issuer).unwrap().public_key().unwrap())
+                .unwrap(),
+            "{key_type}"
+        );
         assert_eq!(public_key.public_key_to_der().unwrap(), ours.spki());
-        assert_eq!(theirs.digest(MessageDigest::sha256()).unwrap().as_ref(), ours.fingerprint());
-        assert_eq!(theirs.serial_number().to_bn().unwrap().to_hex_str().unwrap().to_uppercase(), ours.serial_hex());
+        assert_eq!(
+            theirs.digest(MessageDigest::sha256()).unwrap().as_ref(),
+            ours.fingerprint()
+        );
+        assert_eq!(
+            theirs
+                .serial_number()
+                .to_bn()
+                .unwrap()
+                .to_hex_str()
+                .unwrap()
+                .to_uppercase(),
+            ours.serial_hex()
+        );
         assert!(theirs.check_host("peer.example").unwrap() && theirs.check_ip_asc("127.0.0.1").unwrap());
     }
 }
@@ -100,7 +117,9 @@ fn boring_ca(key: &PKey<Private>, digest: MessageDigest, extensions: &[X509Exten
     let name = name.build();
     let mut builder = X509Builder::new().unwrap();
     builder.set_version(2).unwrap();
-    builder.set_serial_number(&Asn1Integer::from_bn(&BigNum::from_u32(1).unwrap()).unwrap()).unwrap();
+    builder
+        .set_serial_number(&Asn1Integer::from_bn(&BigNum::from_u32(1).unwrap()).unwrap())
+        .unwrap();
     builder.set_subject_name(&name).unwrap();
     builder.set_issuer_name(&name).unwrap();
     builder.set_not_before(&Asn1Time::from_unix(NOW - 10).unwrap()).unwrap();
@@ -140,11 +159,23 @@ fn signatures_that_cannot_be_trusted_or_checked_are_refused_by_name() {
         (strong.clone(), sha256, "ok"),
         (strong.clone(), sha512, "ok"),
         (strong, sha1, "the signature of certificate 0 is not accepted: SHA-1"),
-        (rsa(1024), sha256, "the signature of certificate 0 is not accepted: RSA with 1024 bits"),
+        (
+            rsa(1024),
+            sha256,
+            "the signature of certificate 0 is not accepted: RSA with 1024 bits",
+        ),
         (ec(Nid::X9_62_PRIME256V1), sha256, "ok"),
         (ec(Nid::SECP384R1), sha256, "ok"),
-        (ec(Nid::X9_62_PRIME256V1), sha512, "the signature of certificate 0 is not accepted: ECDSA with SHA-512"),
-        (ec(Nid::SECP521R1), sha512, "the signature of certificate 0 is not accepted: ECDSA P-521"),
+        (
+            ec(Nid::X9_62_PRIME256V1),
+            sha512,
+            "the signature of certificate 0 is not accepted: ECDSA with SHA-512",
+        ),
+        (
+            ec(Nid::SECP521R1),
+            sha512,
+            "the signature of certificate 0 is not accepted: ECDSA P-521",
+        ),
     ] {
         let der = boring_ca(&key, digest, &[ca_extension()]);
         assert_eq!(verdict_on_self_signature(&der), verdict);
@@ -159,13 +190,21 @@ fn p521_is_read_if_not_checked() {
     let certificate = Certificate::parse(&der).unwrap();
     assert_eq!(certificate.key_type(), &KeyType::EcdsaP521);
     assert_eq!(certificate.subject().text(), "O=Example, CN=issuer");
-    assert_eq!(code_of_verdict(std::slice::from_ref(&der), &der), "ok", "as an anchor nobody asks for its signature");
+    assert_eq!(
+        code_of_verdict(std::slice::from_ref(&der), &der),
+        "ok",
+        "as an anchor nobody asks for its signature"
+    );
 }
 
 #[test]
 fn an_extension_that_occurs_twice_is_refused() {
     let key = PKey::from_ec_key(EcKey::generate(&EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap()).unwrap());
-    let der = boring_ca(&key.unwrap(), MessageDigest::sha256(), &[ca_extension(), ca_extension()]);
+    let der = boring_ca(
+        &key.unwrap(),
+        MessageDigest::sha256(),
+        &[ca_extension(), ca_extension()],
+    );
     assert_eq!(Certificate::parse(&der).unwrap_err().code(), "DuplicateExtension");
 }
 
@@ -183,9 +222,19 @@ fn chains_are_bounded_before_they_are_read() {
     let der = ed25519_chain(1).remove(0);
     assert_eq!(Chain::parse::<Vec<u8>>(&[]), Err(ChainError::Empty));
     let long = vec![der.clone(); MAX_CHAIN_LENGTH + 1];
-    assert_eq!(Chain::parse(&long), Err(ChainError::TooLong { length: MAX_CHAIN_LENGTH + 1 }));
+    assert_eq!(
+        Chain::parse(&long),
+        Err(ChainError::TooLong {
+            length: MAX_CHAIN_LENGTH + 1
+        })
+    );
     let large = vec![vec![0; MAX_CHAIN_BYTES / 2], vec![0; MAX_CHAIN_BYTES / 2 + 1]];
-    assert_eq!(Chain::parse(&large), Err(ChainError::TooLarge { bytes: MAX_CHAIN_BYTES + 1 }));
+    assert_eq!(
+        Chain::parse(&large),
+        Err(ChainError::TooLarge {
+            bytes: MAX_CHAIN_BYTES + 1
+        })
+    );
     let error = Chain::parse(&[der, b"garbage".to_vec()]).unwrap_err();
     assert_eq!((error.code(), error.index()), ("MalformedCertificate", Some(1)));
 }
@@ -202,7 +251,11 @@ fn an_enormous_object_identifier_costs_nothing() {
     let oid = [&[6, 0x82, length[0], length[1]][..], &arc].concat();
     let length = u16::try_from(oid.len()).unwrap().to_be_bytes();
     let value = [&[0x30, 0x82, length[0], length[1]][..], &oid].concat();
-    params.extensions = vec![Extension { oid: "2.5.29.37".into(), critical: false, value }];
+    params.extensions = vec![Extension {
+        oid: "2.5.29.37".into(),
+        critical: false,
+        value,
+    }];
     let der = create_certificate(&params).unwrap().der;
     assert_eq!(Certificate::parse(&der).unwrap_err().code(), "MalformedExtension");
 }
@@ -210,8 +263,12 @@ fn an_enormous_object_identifier_costs_nothing() {
 /// A chain of three and its PEM text, to be bent out of shape.
 static SAMPLE: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| ed25519_chain(3));
 
-static SAMPLE_PEM: LazyLock<String> =
-    LazyLock::new(|| SAMPLE.iter().map(|der| pem::encode("CERTIFICATE", der).unwrap()).collect());
+static SAMPLE_PEM: LazyLock<String> = LazyLock::new(|| {
+    SAMPLE
+        .iter()
+        .map(|der| pem::encode("CERTIFICATE", der).unwrap())
+        .collect()
+});
 
 /// A change to some bytes: replaced, inserted, cut out, or cut off.
 #[derive(Debug, Clone)]
@@ -266,7 +323,11 @@ fn use_chain(ders: &[Vec<u8>]) -> bool {
         }
     };
     for certificate in chain.certificates() {
-        let _ = (certificate.serial_hex(), certificate.spki_fingerprint(), certificate.subject().text());
+        let _ = (
+            certificate.serial_hex(),
+            certificate.spki_fingerprint(),
+            certificate.subject().text(),
+        );
         let _ = certificate.key_usage().map(|usage| usage.names().count());
     }
     let options = VerifyOptions {
@@ -408,5 +469,8 @@ fn how_long_ten_certificates_take() {
     for _ in 0..rounds {
         Chain::parse(&ders).unwrap();
     }
-    println!("verify_chain {verify:?}, successor {successor:?}, of which parsing {:?}", start.elapsed() / rounds);
+    println!(
+        "verify_chain {verify:?}, successor {successor:?}, of which parsing {:?}",
+        start.elapsed() / rounds
+    );
 }

@@ -1,7 +1,4 @@
-import { execFileSync } from 'node:child_process';
-import fs from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
+import { createCertificate, generateKey } from '../../index.js';
 
 /** A key with its certificate, as files would hold them, and the certificate's DER. */
 export interface Identity {
@@ -12,7 +9,7 @@ export interface Identity {
 
 const cache = new Map<string, Identity>();
 
-/** A self-signed Ed25519 identity; the same name gives the same one within a test file. */
+/** A self-signed Ed25519 identity, which can be its own trust anchor; the same name gives the same one within a test file. */
 export function identity(name: string): Identity {
   let made = cache.get(name);
   if (made === undefined) {
@@ -23,13 +20,16 @@ export function identity(name: string): Identity {
 }
 
 function selfSigned(name: string): Identity {
-  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'raw-'));
-  const file = (suffix: string): string => path.join(directory, suffix);
-  const subject = ['-subj', `/CN=${name}`, '-addext', `subjectAltName=DNS:${name},IP:10.0.0.2`];
-  const output = ['-keyout', file('key.pem'), '-out', file('cert.pem'), '-nodes', '-days', '2'];
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'ed25519', ...output, ...subject], { stdio: 'ignore' });
-  const [key, cert] = [fs.readFileSync(file('key.pem')), fs.readFileSync(file('cert.pem'))];
-  const der = Buffer.from(cert.toString().replace(/-----[^-]+-----|\s/g, ''), 'base64');
-  fs.rmSync(directory, { recursive: true });
-  return { key, cert, der };
+  const key = generateKey('Ed25519');
+  const now = Math.floor(Date.now() / 1000);
+  const { der, pem } = createCertificate({
+    key,
+    commonName: name,
+    dnsNames: [name],
+    ipAddresses: ['10.0.0.2'],
+    isCa: true,
+    notBefore: now - 3600,
+    notAfter: now + 3600,
+  });
+  return { key: Buffer.from(key), cert: Buffer.from(pem), der: Buffer.from(der) };
 }

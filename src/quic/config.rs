@@ -49,7 +49,10 @@ impl Config {
     /// quiche's defaults, without credentials, with the trust anchors where BoringSSL finds them.
     pub fn new(version: u32) -> Result<Self> {
         check_version(version)?;
-        Ok(Self::around(quiche::Config::with_boring_ssl_ctx_builder(version, tls::plain_context()?)?))
+        Ok(Self::around(quiche::Config::with_boring_ssl_ctx_builder(
+            version,
+            tls::plain_context()?,
+        )?))
     }
 
     /// quiche's defaults over a TLS context made from `settings`.

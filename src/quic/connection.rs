@@ -10,7 +10,7 @@ use boring::ssl::{SslRef, SslVerifyMode};
 use super::config::{Config, Verification};
 use super::error::{Error, Result};
 use super::path::Alias;
-use super::stream::PeerStreams;
+use super::stream::{PeerStreams, Stops};
 use super::verification::{Alert, Judge, Verdict};
 
 /// A connection as it is held by an endpoint and by the handles of its user: one thread, no borrow kept across calls.
@@ -25,6 +25,7 @@ pub struct Connection {
     judge: Option<Judge>,
     drive: Option<Drive>,
     pub(super) peer_streams: PeerStreams,
+    pub(super) stops: Stops,
     /// Streams that took less than they were offered.
     pub(super) blocked_writers: HashSet<u64>,
     pub(super) path_events: VecDeque<quiche::PathEvent>,
@@ -177,6 +178,7 @@ impl Connection {
             judge,
             drive: None,
             peer_streams: PeerStreams::default(),
+            stops: Stops::default(),
             blocked_writers: HashSet::new(),
             path_events: VecDeque::new(),
             alias: None,

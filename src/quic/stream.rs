@@ -1,6 +1,6 @@
 //! Streams of a connection: their ids, reading, writing, shutting down, and which of the peer's are new.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 use super::connection::Connection;
 use super::error::Result;
@@ -55,27 +55,46 @@ pub fn is_bidi(id: u64) -> bool {
 impl Connection {
     /// Reads from a stream into `buffer`.
     pub fn stream_read(&mut self, id: u64, buffer: &mut [u8]) -> Result<Read> {
-        let read = read_outcome(self.readable()?.stream_recv(id, buffer))?;
-        self.touch_after(read);
-        Ok(read)
+        self.read_with(id, |quiche| quiche.stream_recv(id, buffer))
     }
 
-    /// Reading gives the peer credit, which has to be told.
-    fn touch_after(&mut self, read: Read) {
+    /// Drops up to `bytes` that could be read, as if they had been.
+    pub fn stream_discard(&mut self, id: u64, bytes: usize) -> Result<Read> {
+        self.read_with(id, |quiche| quiche.stream_discard(id, bytes))
+    }
+
+    fn read_with(
+        &mut self,
+        id: u64,
+        read: impl FnOnce(&mut quiche::Connection) -> quiche::Result<(usize, bool)>,
+    ) -> Result<Read> {
+        let quiche = self.readable()?;
+        let stop = stop_code(quiche, id);
+        let read = read_outcome(read(quiche))?;
+        if let Some(code) = stop
+            && matches!(read, Read::Data { fin: true, .. } | Read::Reset { .. })
+        {
+            self.stops.remember(id, code);
+        }
+        // Reading gives the peer credit, which has to be told.
         if matches!(read, Read::Data { .. } | Read::Reset { .. }) {
             self.touch();
         }
+        Ok(read)
     }
 
     /// Offers data to a stream; opens a stream of ours at its first use, for which the peer's credit must suffice.
     pub fn stream_write(&mut self, id: u64, data: &[u8], fin: bool) -> Result<Write> {
-        let written = match self.live_mut()?.stream_send(id, data, fin) {
+        let quiche = self.live_mut()?;
+        let written = match quiche.stream_send(id, data, fin) {
             Ok(taken) => Write::Taken(taken),
+            // quiche says the same of a stream that it has forgotten.
+            Err(quiche::Error::Done) if quiche.stream_closed(id) => self.write_to_gone(id),
             Err(quiche::Error::Done) => Write::Taken(0),
             // `peer_streams_left_*` may lag.
             Err(quiche::Error::StreamLimit) => Write::BeyondLimit,
             Err(quiche::Error::StreamStopped(code)) => Write::Stopped { code },
-            Err(quiche::Error::InvalidStreamState(_) | quiche::Error::FinalSize) => Write::Finished,
+            Err(quiche::Error::InvalidStreamState(_) | quiche::Error::FinalSize) => self.write_to_gone(id),
             Err(error) => return Err(error.into()),
         };
         if written == Write::Taken(data.len()) || matches!(written, Write::Stopped { .. } | Write::Finished) {
@@ -103,10 +122,20 @@ impl Connection {
     pub fn stream_capacity(&mut self, id: u64) -> Result<Write> {
         match self.live_mut()?.stream_capacity(id) {
             Ok(bytes) => Ok(Write::Taken(bytes)),
-            Err(quiche::Error::StreamStopped(code)) => Ok(Write::Stopped { code }),
-            Err(quiche::Error::InvalidStreamState(_)) => Ok(Write::Finished),
+            Err(quiche::Error::StreamStopped(code)) => {
+                // Being asked, quiche may forget the stream.
+                self.stops.remember(id, code);
+                Ok(Write::Stopped { code })
+            }
+            Err(quiche::Error::InvalidStreamState(_)) => Ok(self.write_to_gone(id)),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn write_to_gone(&self, id: u64) -> Write {
+        self.stops
+            .code(id)
+            .map_or(Write::Finished, |code| Write::Stopped { code })
     }
 
     /// Whether the stream takes `bytes` now; if not, it is reported as writable again when it does. A stream that was
@@ -122,13 +151,6 @@ impl Connection {
             self.touch();
         }
         Ok(writable)
-    }
-
-    /// Drops up to `bytes` that could be read, as if they had been.
-    pub fn stream_discard(&mut self, id: u64, bytes: usize) -> Result<Read> {
-        let read = read_outcome(self.live_mut()?.stream_discard(id, bytes))?;
-        self.touch_after(read);
-        Ok(read)
     }
 
     /// Whether the user waits for this stream to be writable, or should know that it was stopped. quiche calls a stream
@@ -156,6 +178,37 @@ fn read_outcome(outcome: quiche::Result<(usize, bool)>) -> Result<Read> {
         // quiche forgets a stream once both parts are done.
         Err(quiche::Error::InvalidStreamState(_)) => Ok(Read::Finished),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// The code with which the peer stopped a stream, as long as quiche knows the stream.
+fn stop_code(quiche: &mut quiche::Connection, id: u64) -> Option<u64> {
+    match quiche.stream_capacity(id) {
+        Err(quiche::Error::StreamStopped(code)) => Some(code),
+        _ => None,
+    }
+}
+
+/// Streams that the peer stopped and quiche forgot when their other direction was read to its end: without this, a writer
+/// that looks later would not learn why. Only the last ones, since most have no such writer.
+#[derive(Debug, Default)]
+pub(super) struct Stops(VecDeque<(u64, u64)>);
+
+impl Stops {
+    const KEPT: usize = 256;
+
+    fn remember(&mut self, id: u64, code: u64) {
+        if self.code(id).is_some() {
+            return;
+        }
+        if self.0.len() == Self::KEPT {
+            self.0.pop_front();
+        }
+        self.0.push_back((id, code));
+    }
+
+    fn code(&self, id: u64) -> Option<u64> {
+        self.0.iter().find_map(|&(other, code)| (other == id).then_some(code))
     }
 }
 
@@ -214,6 +267,17 @@ mod tests {
         assert!(streams.is_new(4, true));
         assert!(!streams.is_new(4, true));
         assert!(streams.is_new(2, true));
+    }
+
+    #[test]
+    fn the_last_stops_are_remembered() {
+        let mut stops = Stops::default();
+        for id in 0..=Stops::KEPT as u64 {
+            stops.remember(id, id + 7);
+        }
+        assert_eq!(stops.code(0), None);
+        assert_eq!(stops.code(1), Some(8));
+        assert_eq!(stops.code(Stops::KEPT as u64), Some(Stops::KEPT as u64 + 7));
     }
 
     #[test]

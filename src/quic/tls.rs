@@ -44,8 +44,12 @@ pub struct TlsSettings {
 /// here, since `boring` refuses to set whom a connection expects on a context that it hasn't made itself.
 pub fn plain_context() -> Result<SslContextBuilder> {
     let mut builder = SslContextBuilder::new(SslMethod::tls()).map_err(|error| refused("tls", error))?;
-    builder.set_sigalgs_list(DEFAULT_SIGNATURE_ALGORITHMS).map_err(|error| refused("sigalgs", error))?;
-    builder.set_default_verify_paths().map_err(|error| refused("ca", error))?;
+    builder
+        .set_sigalgs_list(DEFAULT_SIGNATURE_ALGORITHMS)
+        .map_err(|error| refused("sigalgs", error))?;
+    builder
+        .set_default_verify_paths()
+        .map_err(|error| refused("ca", error))?;
     Ok(builder)
 }
 

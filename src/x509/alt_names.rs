@@ -85,7 +85,9 @@ impl ServerName {
         }
         let host = name.strip_suffix('.').unwrap_or(name);
         if !is_host_name(host) {
-            return Err(InvalidServerName { name: name.chars().take(300).collect() });
+            return Err(InvalidServerName {
+                name: name.chars().take(300).collect(),
+            });
         }
         Ok(Self(Kind::Dns(host.to_ascii_lowercase())))
     }
@@ -111,7 +113,9 @@ impl std::fmt::Display for ServerName {
 fn is_host_name(host: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     };
     host.len() <= 253 && host.split('.').all(is_label)
 }
@@ -120,7 +124,10 @@ fn is_host_name(host: &str) -> bool {
 fn matches_host(pattern: &str, host: &str) -> bool {
     let pattern = pattern.strip_suffix('.').unwrap_or(pattern);
     if let Some(parent) = pattern.strip_prefix("*.") {
-        return parent.contains('.') && host.split_once('.').is_some_and(|(_, rest)| parent.eq_ignore_ascii_case(rest));
+        return parent.contains('.')
+            && host
+                .split_once('.')
+                .is_some_and(|(_, rest)| parent.eq_ignore_ascii_case(rest));
     }
     pattern.eq_ignore_ascii_case(host)
 }
@@ -156,7 +163,15 @@ mod tests {
     #[test]
     fn addresses_match_in_all_their_forms() {
         let known = names(&["localhost"], &["127.0.0.1", "::1", "fe80::1", "::ffff:10.0.0.1"]);
-        for name in ["127.0.0.1", "::1", "0:0::1", "::ffff:127.0.0.1", "fe80::1%eth0", "10.0.0.1", "localhost"] {
+        for name in [
+            "127.0.0.1",
+            "::1",
+            "0:0::1",
+            "::ffff:127.0.0.1",
+            "fe80::1%eth0",
+            "10.0.0.1",
+            "localhost",
+        ] {
             assert!(ServerName::parse(name).unwrap().is_among(&known), "{name}");
         }
         assert!(!ServerName::parse("127.0.0.2").unwrap().is_among(&known));
@@ -165,7 +180,17 @@ mod tests {
     #[test]
     fn what_cannot_be_a_server_is_refused() {
         let long = "a".repeat(64);
-        for name in ["", ".", "a..b", "a b", "*.example.com", "ex\0ample.com", "bücher.example", "[::1]", &long] {
+        for name in [
+            "",
+            ".",
+            "a..b",
+            "a b",
+            "*.example.com",
+            "ex\0ample.com",
+            "bücher.example",
+            "[::1]",
+            &long,
+        ] {
             assert!(ServerName::parse(name).is_err(), "{name}");
         }
     }

@@ -55,7 +55,10 @@ impl Anchors {
 
     fn add(&mut self, certificate: Certificate) {
         let subject = certificate.subject().der().to_vec();
-        self.by_subject.entry(subject).or_default().push(self.certificates.len());
+        self.by_subject
+            .entry(subject)
+            .or_default()
+            .push(self.certificates.len());
         self.certificates.push(certificate);
     }
 
@@ -66,13 +69,19 @@ impl Anchors {
 
     /// The place of the anchor that is this very certificate.
     pub fn position(&self, certificate: &Certificate) -> Option<usize> {
-        let (index, _) = self.named(certificate.subject()).find(|(_, anchor)| anchor.der() == certificate.der())?;
+        let (index, _) = self
+            .named(certificate.subject())
+            .find(|(_, anchor)| anchor.der() == certificate.der())?;
         Some(index)
     }
 
     /// The anchors with this subject, with their places.
     pub(crate) fn named(&self, subject: &Name) -> impl Iterator<Item = (usize, &Certificate)> {
-        let places = self.by_subject.get(subject.der()).map(Vec::as_slice).unwrap_or_default();
+        let places = self
+            .by_subject
+            .get(subject.der())
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         places.iter().map(|place| (*place, &self.certificates[*place]))
     }
 }

@@ -167,7 +167,10 @@ impl Certificate {
         let understood = match extension.parsed_extension() {
             ParsedExtension::BasicConstraints(value) => {
                 let path_length = value.path_len_constraint;
-                self.basic_constraints = Some(BasicConstraints { is_ca: value.ca, path_length });
+                self.basic_constraints = Some(BasicConstraints {
+                    is_ca: value.ca,
+                    path_length,
+                });
                 true
             }
             ParsedExtension::KeyUsage(value) => {
@@ -194,7 +197,11 @@ impl Certificate {
         if !understood {
             return Err(CertificateError::MalformedExtension { oid });
         }
-        self.extensions.push(Extension { oid, critical: extension.critical, value: extension.value.to_vec() });
+        self.extensions.push(Extension {
+            oid,
+            critical: extension.critical,
+            value: extension.value.to_vec(),
+        });
         Ok(())
     }
 }
@@ -211,7 +218,11 @@ fn is_canonical(der: &[u8], parsed: &X509Certificate<'_>) -> bool {
         return false;
     };
     let start = header.len() + signed.len();
-    let Some(algorithm) = der.len().checked_sub(signature.len()).and_then(|end| der.get(start..end)) else {
+    let Some(algorithm) = der
+        .len()
+        .checked_sub(signature.len())
+        .and_then(|end| der.get(start..end))
+    else {
         return false;
     };
     // The same algorithm stands in the signed part; equal bytes there are as good as signed.
@@ -231,8 +242,13 @@ fn der_header(tag: u8, length: usize) -> Vec<u8> {
 }
 
 /// The extensions a verdict depends on: they must be well-formed, critical or not.
-const JUDGED: [&str; 5] =
-    [oid::KEY_USAGE, oid::SUBJECT_ALT_NAME, oid::BASIC_CONSTRAINTS, oid::NAME_CONSTRAINTS, oid::EXTENDED_KEY_USAGE];
+const JUDGED: [&str; 5] = [
+    oid::KEY_USAGE,
+    oid::SUBJECT_ALT_NAME,
+    oid::BASIC_CONSTRAINTS,
+    oid::NAME_CONSTRAINTS,
+    oid::EXTENDED_KEY_USAGE,
+];
 
 fn text(oid: &Oid<'_>) -> Option<String> {
     oid::text_from_der(oid.as_bytes())

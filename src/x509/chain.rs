@@ -97,7 +97,9 @@ impl Chain {
 
     /// The peer's own certificate.
     pub fn leaf(&self) -> &Certificate {
-        self.certificates.first().expect("a chain is never empty: parse() refuses that")
+        self.certificates
+            .first()
+            .expect("a chain is never empty: parse() refuses that")
     }
 
     /// The certificates, taken out.

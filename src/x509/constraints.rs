@@ -37,7 +37,10 @@ impl NameConstraints {
             return None;
         }
         let [permitted, excluded] = parts.map(|part| subtrees(part.as_deref().unwrap_or_default()));
-        Some(Self { permitted: permitted?, excluded: excluded? })
+        Some(Self {
+            permitted: permitted?,
+            excluded: excluded?,
+        })
     }
 
     /// Whether a certificate below may have all its names. A name of a kind that is limited in a way not understood
@@ -47,10 +50,16 @@ impl NameConstraints {
     }
 
     fn permits(&self, name: &NameUnderTest<'_>) -> bool {
-        let mut same_kind =
-            self.permitted.iter().filter_map(|subtree| name.verdict(subtree, Side::Permitted)).peekable();
+        let mut same_kind = self
+            .permitted
+            .iter()
+            .filter_map(|subtree| name.verdict(subtree, Side::Permitted))
+            .peekable();
         let permitted = same_kind.peek().is_none() || same_kind.any(|covered| covered);
-        let excluded = self.excluded.iter().any(|subtree| name.verdict(subtree, Side::Excluded) == Some(true));
+        let excluded = self
+            .excluded
+            .iter()
+            .any(|subtree| name.verdict(subtree, Side::Excluded) == Some(true));
         permitted && !excluded
     }
 }
@@ -94,7 +103,14 @@ enum NameUnderTest<'a> {
 
 impl<'a> NameUnderTest<'a> {
     fn all_of(certificate: &'a Certificate) -> Vec<Self> {
-        let SubjectAltNames { dns, ip, uri, email, directory, has_other } = certificate.alt_names();
+        let SubjectAltNames {
+            dns,
+            ip,
+            uri,
+            email,
+            directory,
+            has_other,
+        } = certificate.alt_names();
         let subject = (!certificate.subject().is_empty()).then(|| certificate.subject().der());
         let mut names = Vec::new();
         names.extend(dns.iter().map(|name| Self::Dns(name.to_ascii_lowercase())));

@@ -181,7 +181,9 @@ pub fn create_certificate(params: &CertificateParams<'_>) -> Result<NewCertifica
         None => content.self_signed(&key).map_err(failed)?,
         Some(issuer) => {
             let certificate = Certificate::parse(issuer.certificate).map_err(CreateError::Issuer)?;
-            let made = content.signed_by(&key, &signing_issuer(issuer, &certificate)?).map_err(failed)?;
+            let made = content
+                .signed_by(&key, &signing_issuer(issuer, &certificate)?)
+                .map_err(failed)?;
             let copied = Certificate::parse(made.der()).map_err(|error| failed(&error))?;
             if copied.issuer() != certificate.subject() {
                 return Err(CreateError::UnsupportedIssuerName);
@@ -200,7 +202,9 @@ fn failed(error: impl ToString) -> CreateError {
 
 fn signing_key(key: &PrivateKey) -> Result<KeyPair, CreateError> {
     if key.format() != PrivateKeyFormat::Pkcs8 {
-        return Err(CreateError::NotPkcs8 { label: key.format().label() });
+        return Err(CreateError::NotPkcs8 {
+            label: key.format().label(),
+        });
     }
     KeyPair::try_from(key.secret_der()).map_err(|_| CreateError::UnsupportedKey)
 }
@@ -260,12 +264,17 @@ fn content(params: &CertificateParams<'_>) -> Result<rcgen::CertificateParams, C
 }
 
 fn validity(params: &CertificateParams<'_>) -> Result<(ASN1Time, ASN1Time), CreateError> {
-    let &CertificateParams { not_before, not_after, .. } = params;
+    let &CertificateParams {
+        not_before, not_after, ..
+    } = params;
     let invalid = CreateError::InvalidValidity { not_before, not_after };
     if not_before < 0 || not_before > not_after || not_after > MAX_TIME {
         return Err(invalid);
     }
-    match (ASN1Time::from_timestamp(not_before), ASN1Time::from_timestamp(not_after)) {
+    match (
+        ASN1Time::from_timestamp(not_before),
+        ASN1Time::from_timestamp(not_after),
+    ) {
         (Ok(not_before), Ok(not_after)) => Ok((not_before, not_after)),
         _ => Err(invalid),
     }
@@ -274,7 +283,9 @@ fn validity(params: &CertificateParams<'_>) -> Result<(ASN1Time, ASN1Time), Crea
 fn serial(params: &CertificateParams<'_>) -> Result<SerialNumber, CreateError> {
     let Some(serial) = &params.serial else {
         let mut random = [0; 16];
-        SystemRandom::new().fill(&mut random).map_err(|_| failed("the system gave no random bytes"))?;
+        SystemRandom::new()
+            .fill(&mut random)
+            .map_err(|_| failed("the system gave no random bytes"))?;
         random[0] = random[0] & 0x7f | 0x40; // positive, and always 16 bytes long
         return Ok(SerialNumber::from_slice(&random));
     };
@@ -288,7 +299,9 @@ fn serial(params: &CertificateParams<'_>) -> Result<SerialNumber, CreateError> {
 
 fn alt_names(params: &CertificateParams<'_>) -> Result<Vec<SanType>, CreateError> {
     let text = |name: &String| {
-        let invalid = || CreateError::InvalidName { name: name.chars().take(300).collect() };
+        let invalid = || CreateError::InvalidName {
+            name: name.chars().take(300).collect(),
+        };
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(invalid());
         }
@@ -304,7 +317,11 @@ fn key_usages(params: &CertificateParams<'_>) -> Vec<KeyUsagePurpose> {
     match params.ca {
         None => vec![KeyUsagePurpose::DigitalSignature],
         Some(_) => {
-            vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign]
+            vec![
+                KeyUsagePurpose::DigitalSignature,
+                KeyUsagePurpose::KeyCertSign,
+                KeyUsagePurpose::CrlSign,
+            ]
         }
     }
 }
@@ -313,11 +330,13 @@ fn is_ca(params: &CertificateParams<'_>, has_key_identifier: bool) -> Result<IsC
     match params.ca {
         None => Ok(IsCa::NoCa),
         // rcgen writes the subject key identifier of a CA together with its basic constraints.
-        Some(_) if has_key_identifier => {
-            Err(CreateError::DuplicateExtension { oid: oid::SUBJECT_KEY_IDENTIFIER.to_owned() })
-        }
+        Some(_) if has_key_identifier => Err(CreateError::DuplicateExtension {
+            oid: oid::SUBJECT_KEY_IDENTIFIER.to_owned(),
+        }),
         Some(CaParams { path_length: None }) => Ok(IsCa::Ca(BasicConstraints::Unconstrained)),
-        Some(CaParams { path_length: Some(length) }) => Ok(IsCa::Ca(BasicConstraints::Constrained(length))),
+        Some(CaParams {
+            path_length: Some(length),
+        }) => Ok(IsCa::Ca(BasicConstraints::Constrained(length))),
     }
 }
 
@@ -327,7 +346,10 @@ fn custom_extensions(extensions: &[Extension]) -> Result<Vec<CustomExtension>, C
         if extensions[..position].iter().any(|earlier| earlier.oid == *oid) {
             return Err(CreateError::DuplicateExtension { oid: oid.clone() });
         }
-        let invalid = |source| CreateError::InvalidOid { oid: oid.chars().take(100).collect(), source };
+        let invalid = |source| CreateError::InvalidOid {
+            oid: oid.chars().take(100).collect(),
+            source,
+        };
         let arcs = oid::arcs_from_text(oid).map_err(invalid)?;
         let mut extension = CustomExtension::from_oid_content(&arcs, value.clone());
         extension.set_criticality(*critical);

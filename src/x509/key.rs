@@ -44,12 +44,16 @@ impl KeyType {
                     Some("1.2.840.10045.3.1.7") => Self::EcdsaP256,
                     Some("1.3.132.0.34") => Self::EcdsaP384,
                     Some("1.3.132.0.35") => Self::EcdsaP521,
-                    Some(curve) => Self::Other { oid: format!("{algorithm}/{curve}") },
+                    Some(curve) => Self::Other {
+                        oid: format!("{algorithm}/{curve}"),
+                    },
                     None => Self::Other { oid: algorithm },
                 })
             }
             "1.2.840.113549.1.1.1" => match spki.parsed() {
-                Ok(PublicKey::RSA(key)) => Some(Self::Rsa { bits: bit_length(key.modulus) }),
+                Ok(PublicKey::RSA(key)) => Some(Self::Rsa {
+                    bits: bit_length(key.modulus),
+                }),
                 _ => None,
             },
             _ => Some(Self::Other { oid: algorithm }),
@@ -58,7 +62,10 @@ impl KeyType {
 }
 
 fn bit_length(number: &[u8]) -> u32 {
-    let digits = number.iter().position(|byte| *byte != 0).map_or(&[][..], |first| &number[first..]);
+    let digits = number
+        .iter()
+        .position(|byte| *byte != 0)
+        .map_or(&[][..], |first| &number[first..]);
     let bits = digits.len() * 8 - digits.first().map_or(0, |byte| byte.leading_zeros() as usize);
     u32::try_from(bits).expect("a certificate's length is bounded, far below 512 MiB")
 }
@@ -123,7 +130,9 @@ impl std::str::FromStr for KeyAlgorithm {
             "Ed25519" => Ok(Self::Ed25519),
             "P-256" => Ok(Self::EcdsaP256),
             "P-384" => Ok(Self::EcdsaP384),
-            _ => Err(KeyError::UnknownAlgorithm { name: name.chars().take(40).collect() }),
+            _ => Err(KeyError::UnknownAlgorithm {
+                name: name.chars().take(40).collect(),
+            }),
         }
     }
 }
@@ -144,12 +153,15 @@ pub fn generate_key(algorithm: KeyAlgorithm) -> Result<PrivateKey, KeyError> {
 }
 
 /// An Ed25519 PKCS#8 document up to its secret (RFC 8410 §7): version 0, algorithm, 32 bytes in two OCTET STRINGs.
-const ED25519_PREFIX: [u8; 16] =
-    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+const ED25519_PREFIX: [u8; 16] = [
+    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+];
 
 /// ring writes version 1 of the format, with the public key at the end; BoringSSL and old OpenSSL read only version 0.
 fn without_public_key(document: &[u8]) -> Vec<u8> {
-    let secret = document.get(16..48).expect("ring's document has the secret behind a header of 16 bytes");
+    let secret = document
+        .get(16..48)
+        .expect("ring's document has the secret behind a header of 16 bytes");
     [&ED25519_PREFIX[..], secret].concat()
 }
 

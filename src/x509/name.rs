@@ -35,7 +35,11 @@ impl Name {
             }
         }
         let common_name = name.iter_common_name().next().and_then(|name| name.as_str().ok());
-        Some(Self { der: name.as_raw().to_vec(), text, common_name: common_name.map(str::to_owned) })
+        Some(Self {
+            der: name.as_raw().to_vec(),
+            text,
+            common_name: common_name.map(str::to_owned),
+        })
     }
 
     /// The name in DER.

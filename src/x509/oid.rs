@@ -96,7 +96,13 @@ mod tests {
 
     #[test]
     fn malformed_content_is_refused() {
-        for content in [&[][..], &[0x80, 0x01], &[0x2a, 0x86], &[0xff; 40], &[1; MAX_OID_BYTES + 1]] {
+        for content in [
+            &[][..],
+            &[0x80, 0x01],
+            &[0x2a, 0x86],
+            &[0xff; 40],
+            &[1; MAX_OID_BYTES + 1],
+        ] {
             assert_eq!(text_from_der(content), None, "{content:02x?}");
         }
     }
@@ -105,7 +111,18 @@ mod tests {
     fn text_becomes_arcs() {
         assert_eq!(arcs_from_text("2.5.29.19"), Ok(vec![2, 5, 29, 19]));
         assert_eq!(arcs_from_text("2.999"), Ok(vec![2, 999]));
-        for text in ["", "1", "3.1", "1.40", "1..2", "1.2.", "1.+2", "1.-2", "1.2.x", "2.18446744073709551615"] {
+        for text in [
+            "",
+            "1",
+            "3.1",
+            "1.40",
+            "1..2",
+            "1.2.",
+            "1.+2",
+            "1.-2",
+            "1.2.x",
+            "2.18446744073709551615",
+        ] {
             assert_eq!(arcs_from_text(text), Err(OidError::Invalid), "{text}");
         }
     }

@@ -174,7 +174,9 @@ impl PrivateKeyFormat {
     }
 
     fn from_label(label: &str) -> Option<Self> {
-        [Self::Pkcs8, Self::Sec1, Self::Pkcs1].into_iter().find(|format| format.label() == label)
+        [Self::Pkcs8, Self::Sec1, Self::Pkcs1]
+            .into_iter()
+            .find(|format| format.label() == label)
     }
 }
 
@@ -188,7 +190,10 @@ pub struct PrivateKey {
 impl PrivateKey {
     /// Takes a PKCS#8 document.
     pub fn from_pkcs8(der: Vec<u8>) -> Self {
-        Self { format: PrivateKeyFormat::Pkcs8, der }
+        Self {
+            format: PrivateKeyFormat::Pkcs8,
+            der,
+        }
     }
 
     /// The structure of the DER.
@@ -209,7 +214,9 @@ impl PrivateKey {
 
 impl fmt::Debug for PrivateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PrivateKey").field("format", &self.format).finish_non_exhaustive()
+        f.debug_struct("PrivateKey")
+            .field("format", &self.format)
+            .finish_non_exhaustive()
     }
 }
 
@@ -217,8 +224,9 @@ impl fmt::Debug for PrivateKey {
 ///
 /// The DER is not looked at: [`Certificate::parse`](super::Certificate::parse) does that.
 pub fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, PemError> {
-    let (wanted, others): (Vec<_>, Vec<_>) =
-        blocks(pem)?.into_iter().partition(|block| matches!(block.label.as_str(), "CERTIFICATE" | "X509 CERTIFICATE"));
+    let (wanted, others): (Vec<_>, Vec<_>) = blocks(pem)?
+        .into_iter()
+        .partition(|block| matches!(block.label.as_str(), "CERTIFICATE" | "X509 CERTIFICATE"));
     if wanted.is_empty() {
         return Err(PemError::NoCertificate { found: labels(others) });
     }
@@ -227,8 +235,9 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, PemError> {
 
 /// Takes the one private key out of a PEM text; blocks of other kinds (certificates, EC parameters) are skipped.
 pub fn private_key(pem: &[u8]) -> Result<PrivateKey, PemError> {
-    let (mut keys, others): (Vec<_>, Vec<_>) =
-        blocks(pem)?.into_iter().partition(|block| block.label.ends_with("PRIVATE KEY"));
+    let (mut keys, others): (Vec<_>, Vec<_>) = blocks(pem)?
+        .into_iter()
+        .partition(|block| block.label.ends_with("PRIVATE KEY"));
     if keys.len() > 1 {
         return Err(PemError::SeveralPrivateKeys { count: keys.len() });
     }
@@ -242,7 +251,10 @@ pub fn private_key(pem: &[u8]) -> Result<PrivateKey, PemError> {
         return Err(PemError::UnsupportedPrivateKey { label: block.label });
     };
     if !is_one_der_sequence(&block.der) {
-        return Err(PemError::NotDer { label: block.label, line: block.line });
+        return Err(PemError::NotDer {
+            label: block.label,
+            line: block.line,
+        });
     }
     Ok(PrivateKey { format, der: block.der })
 }
@@ -250,7 +262,11 @@ pub fn private_key(pem: &[u8]) -> Result<PrivateKey, PemError> {
 /// Decodes all blocks of a PEM text, in their order. A text without any block gives an empty list.
 pub fn blocks(pem: &[u8]) -> Result<Vec<PemBlock>, PemError> {
     let mut blocks = Vec::new();
-    let mut scanner = Scanner { text: pem, position: 0, line: 1 };
+    let mut scanner = Scanner {
+        text: pem,
+        position: 0,
+        line: 1,
+    };
     while let Some(block) = scanner.next_block()? {
         blocks.push(block);
     }
@@ -298,12 +314,20 @@ impl<'a> Scanner<'a> {
         let line = self.line;
         let label = self.label().ok_or(PemError::MalformedHeader { line })?;
         let body_line = self.line;
-        let body = self.body(&label).ok_or_else(|| PemError::MissingEnd { label: label.clone(), line })?;
+        let body = self.body(&label).ok_or_else(|| PemError::MissingEnd {
+            label: label.clone(),
+            line,
+        })?;
         let (headers, base64) = split_headers(body);
         let first_line = body_line + count_lines(headers);
         let der = decode(base64, first_line, &label, line)?;
         let encrypted = label == "ENCRYPTED PRIVATE KEY" || find(headers, b"ENCRYPTED").is_some();
-        Ok(Some(PemBlock { label, der, encrypted, line }))
+        Ok(Some(PemBlock {
+            label,
+            der,
+            encrypted,
+            line,
+        }))
     }
 
     /// The label up to its closing dashes.
@@ -350,21 +374,40 @@ fn split_headers(body: &[u8]) -> (&[u8], &[u8]) {
     if !body.contains(&b':') {
         return (&[], body);
     }
-    let end = [&b"\n\n"[..], b"\n\r\n"].iter().filter_map(|gap| Some(find(body, gap)? + gap.len())).min();
+    let end = [&b"\n\n"[..], b"\n\r\n"]
+        .iter()
+        .filter_map(|gap| Some(find(body, gap)? + gap.len()))
+        .min();
     body.split_at(end.unwrap_or(0))
 }
 
 fn decode(base64: &[u8], first_line: usize, label: &str, line: usize) -> Result<Vec<u8>, PemError> {
     let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
-    if let Some(at) = base64.iter().position(|byte| !is_base64(byte) && !byte.is_ascii_whitespace()) {
+    if let Some(at) = base64
+        .iter()
+        .position(|byte| !is_base64(byte) && !byte.is_ascii_whitespace())
+    {
         let line = first_line + count_lines(&base64[..at]);
-        return Err(PemError::InvalidBase64 { label: label.to_owned(), line });
+        return Err(PemError::InvalidBase64 {
+            label: label.to_owned(),
+            line,
+        });
     }
-    let dense: Vec<u8> = base64.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let dense: Vec<u8> = base64
+        .iter()
+        .copied()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .collect();
     if dense.is_empty() {
-        return Err(PemError::EmptyBlock { label: label.to_owned(), line });
+        return Err(PemError::EmptyBlock {
+            label: label.to_owned(),
+            line,
+        });
     }
-    BASE64.decode(&dense).map_err(|_| PemError::TruncatedBase64 { label: label.to_owned(), line })
+    BASE64.decode(&dense).map_err(|_| PemError::TruncatedBase64 {
+        label: label.to_owned(),
+        line,
+    })
 }
 
 /// Whether the bytes are exactly one DER SEQUENCE.
@@ -381,7 +424,9 @@ pub(crate) fn is_one_der_sequence(der: &[u8]) -> bool {
 
 fn is_label(label: &[u8]) -> bool {
     (1..=MAX_LABEL).contains(&label.len())
-        && label.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b' ')
+        && label
+            .iter()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b' ')
         && !label.starts_with(b" ")
         && !label.ends_with(b" ")
 }

@@ -34,9 +34,9 @@ pub(crate) fn check(certificate: &Certificate, signer: &Certificate) -> Result<(
     let (_, parsed) = parser.parse(certificate.der()).map_err(|_| SignatureError::Wrong)?;
     let (_, key) = SubjectPublicKeyInfo::from_der(signer.spki()).map_err(|_| SignatureError::Wrong)?;
     parsed.verify_signature(Some(&key)).map_err(|error| match error {
-        X509Error::SignatureUnsupportedAlgorithm => {
-            SignatureError::Unsupported { algorithm: certificate.signature_algorithm().to_owned() }
-        }
+        X509Error::SignatureUnsupportedAlgorithm => SignatureError::Unsupported {
+            algorithm: certificate.signature_algorithm().to_owned(),
+        },
         _ => SignatureError::Wrong,
     })
 }

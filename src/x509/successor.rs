@@ -77,7 +77,13 @@ pub struct SuccessorOptions<'a> {
 impl<'a> SuccessorOptions<'a> {
     /// With the leaf's dates, and chains as long as they are allowed to be.
     pub fn new(target: Target<'a>, at: i64) -> Self {
-        Self { target, at, dates: Dates::Leaf, max_length: MAX_CHAIN_LENGTH, accepted_critical: &[] }
+        Self {
+            target,
+            at,
+            dates: Dates::Leaf,
+            max_length: MAX_CHAIN_LENGTH,
+            accepted_critical: &[],
+        }
     }
 }
 
@@ -117,7 +123,10 @@ pub fn verify_signed_by_successor<'a>(
     let certificates = chain.certificates();
     let length = certificates.len();
     if length > options.max_length {
-        return Err(VerifyError::TooLong { length, max: options.max_length });
+        return Err(VerifyError::TooLong {
+            length,
+            max: options.max_length,
+        });
     }
     // Looked for before any signature is checked, so that a stranger's long chain costs nothing.
     let (index, identity) = match options.target {

@@ -31,7 +31,10 @@ impl Party {
         change: impl FnOnce(&mut CertificateParams<'_>),
     ) -> Self {
         let mut params = CertificateParams::new(name, &key, NOW - DAY, NOW + DAY);
-        params.issuer = issuer.map(|issuer| IssuerParams { certificate: &issuer.der, key: &issuer.key });
+        params.issuer = issuer.map(|issuer| IssuerParams {
+            certificate: &issuer.der,
+            key: &issuer.key,
+        });
         change(&mut params);
         let der = create_certificate(&params).unwrap().der;
         Self { key, der }
@@ -44,7 +47,11 @@ impl Party {
 
 /// Makes a change that adds an extension.
 pub(crate) fn extension(oid: &str, critical: bool, value: &[u8]) -> Extension {
-    Extension { oid: oid.to_owned(), critical, value: value.to_vec() }
+    Extension {
+        oid: oid.to_owned(),
+        critical,
+        value: value.to_vec(),
+    }
 }
 
 pub(crate) fn chain(parties: &[&Party]) -> Chain {

@@ -40,7 +40,11 @@ impl KeyUsage {
 
     /// The RFC's names of all usages allowed, such as `digitalSignature`.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        USAGES.into_iter().enumerate().filter(move |(bit, _)| self.flags & (1 << bit) != 0).map(|(_, name)| name)
+        USAGES
+            .into_iter()
+            .enumerate()
+            .filter(move |(bit, _)| self.flags & (1 << bit) != 0)
+            .map(|(_, name)| name)
     }
 }
 
@@ -66,9 +70,14 @@ impl ExtendedKeyUsage {
             (value.time_stamping, "1.3.6.1.5.5.7.3.8"),
             (value.ocsp_signing, "1.3.6.1.5.5.7.3.9"),
         ];
-        let known = known.into_iter().filter(|(present, _)| *present).map(|(_, oid)| Some(oid.to_owned()));
+        let known = known
+            .into_iter()
+            .filter(|(present, _)| *present)
+            .map(|(_, oid)| Some(oid.to_owned()));
         let other = value.other.iter().map(|oid| oid::text_from_der(oid.as_bytes()));
-        Some(Self { purposes: known.chain(other).collect::<Option<_>>()? })
+        Some(Self {
+            purposes: known.chain(other).collect::<Option<_>>()?,
+        })
     }
 
     /// The purposes as dotted object identifiers.

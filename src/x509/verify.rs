@@ -72,9 +72,15 @@ impl<'a> VerifiedChain<'a> {
 pub fn verify_chain<'a>(chain: &'a Chain, options: &VerifyOptions<'_>) -> Result<VerifiedChain<'a>, VerifyError> {
     let length = chain.certificates().len();
     if length > options.max_length {
-        return Err(VerifyError::TooLong { length, max: options.max_length });
+        return Err(VerifyError::TooLong {
+            length,
+            max: options.max_length,
+        });
     }
-    let path = Path { certificates: chain.certificates(), options };
+    let path = Path {
+        certificates: chain.certificates(),
+        options,
+    };
     path.check_leaf_usage()?;
     let (length, anchor) = path.find_anchor()?;
     path.check_server_name()?;
@@ -91,7 +97,10 @@ impl Path<'_> {
     fn check_leaf_usage(&self) -> Result<(), VerifyError> {
         let leaf = &self.certificates[0];
         if leaf.key_usage().is_some_and(|usage| !usage.digital_signature()) {
-            return Err(VerifyError::KeyUsage { index: 0, usage: "digitalSignature" });
+            return Err(VerifyError::KeyUsage {
+                index: 0,
+                usage: "digitalSignature",
+            });
         }
         self.check_purpose(0, leaf)
     }
@@ -144,7 +153,10 @@ impl Path<'_> {
             return Err(VerifyError::AnchorNotValid { index, at });
         }
         // The anchor stands above this certificate, whatever the chain holds there.
-        let below = Path { certificates: &self.certificates[..=index], options: self.options };
+        let below = Path {
+            certificates: &self.certificates[..=index],
+            options: self.options,
+        };
         below.check_issuer(index + 1, anchor)
     }
 
@@ -155,14 +167,20 @@ impl Path<'_> {
             return Err(VerifyError::NotCa { index });
         };
         // RFC 5280 §4.2.1.9: self-issued certificates don't count, and the leaf is no intermediate.
-        let found = below[1..].iter().filter(|certificate| !certificate.is_self_issued()).count();
+        let found = below[1..]
+            .iter()
+            .filter(|certificate| !certificate.is_self_issued())
+            .count();
         if let Some(allowed) = constraints.path_length
             && found > allowed as usize
         {
             return Err(VerifyError::PathLengthExceeded { index, allowed, found });
         }
         if issuer.key_usage().is_some_and(|usage| !usage.key_cert_sign()) {
-            return Err(VerifyError::KeyUsage { index, usage: "keyCertSign" });
+            return Err(VerifyError::KeyUsage {
+                index,
+                usage: "keyCertSign",
+            });
         }
         self.check_purpose(index, issuer)?;
         check_names_below(index, issuer, below)
@@ -211,7 +229,10 @@ pub(crate) fn check_link(index: usize, certificate: &Certificate, next: &Certifi
 
 pub(crate) fn check_loop(certificates: &[Certificate], index: usize) -> Result<(), VerifyError> {
     let (earlier, rest) = certificates.split_at(index);
-    match earlier.iter().position(|certificate| certificate.der() == rest[0].der()) {
+    match earlier
+        .iter()
+        .position(|certificate| certificate.der() == rest[0].der())
+    {
         Some(first) => Err(VerifyError::Loop { index, first }),
         None => Ok(()),
     }
@@ -243,7 +264,10 @@ pub(crate) fn check_critical(index: usize, certificate: &Certificate, accepted: 
         extension.critical && !UNDERSTOOD.contains(&extension.oid.as_str()) && !accepted.contains(&extension.oid)
     });
     match unknown {
-        Some(extension) => Err(VerifyError::UnknownCriticalExtension { index, oid: extension.oid.clone() }),
+        Some(extension) => Err(VerifyError::UnknownCriticalExtension {
+            index,
+            oid: extension.oid.clone(),
+        }),
         None => Ok(()),
     }
 }

@@ -10,6 +10,12 @@ use crate::binding::stats::{ConnectionStats, PathStats, TransportParams};
 
 #[napi]
 impl Connection {
+    /// The endpoint's number for this connection, as its change records name it; null when no endpoint drives it (any more).
+    #[napi(getter)]
+    pub fn key(&self) -> Result<Option<f64>> {
+        self.with(|connection| Ok(connection.key().map(|key| key as f64)))
+    }
+
     /// Whether this is the server's side. Answers at any time.
     #[napi]
     pub fn is_server(&self) -> Result<bool> {

@@ -171,7 +171,7 @@ fn serial(hex: &str) -> Result<Vec<u8>> {
     if hex.is_empty() || hex.len() > 2 * MAX_SERIAL_BYTES || !hex.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return Err(invalid());
     }
-    let even = if hex.len() % 2 == 0 {
+    let even = if hex.len().is_multiple_of(2) {
         hex.to_owned()
     } else {
         format!("0{hex}")

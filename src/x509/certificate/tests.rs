@@ -30,10 +30,19 @@ fn all_facts_of_a_certificate_are_read() {
     assert!(leaf.spki().ends_with(leaf.public_key()) && leaf.spki().len() == 44);
     assert_eq!(leaf.signature_algorithm(), "1.3.101.112");
     assert_eq!(leaf.alt_names().dns, ["a.example", "*.b.example"]);
-    assert_eq!(leaf.alt_names().ip, ["127.0.0.1".parse::<std::net::IpAddr>().unwrap(), "::1".parse().unwrap()]);
+    assert_eq!(
+        leaf.alt_names().ip,
+        ["127.0.0.1".parse::<std::net::IpAddr>().unwrap(), "::1".parse().unwrap()]
+    );
     assert_eq!(leaf.alt_names().uri, ["pk://vabc"]);
-    assert_eq!(leaf.key_usage().unwrap().names().collect::<Vec<_>>(), ["digitalSignature"]);
-    assert_eq!(leaf.extended_key_usage().unwrap().purposes(), ["1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"]);
+    assert_eq!(
+        leaf.key_usage().unwrap().names().collect::<Vec<_>>(),
+        ["digitalSignature"]
+    );
+    assert_eq!(
+        leaf.extended_key_usage().unwrap().purposes(),
+        ["1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"]
+    );
     assert!(!leaf.is_ca() && !leaf.is_self_issued());
     let custom = leaf.extension("1.3.6.1.4.1.57167.2.2.1").unwrap();
     assert_eq!((custom.critical, custom.value.as_slice()), (true, &b"\x16\x011"[..]));
@@ -42,9 +51,20 @@ fn all_facts_of_a_certificate_are_read() {
 
 #[test]
 fn a_ca_says_so() {
-    let ca = read(&Party::new("ca", None, |params| params.ca = Some(CaParams { path_length: Some(3) })));
-    assert_eq!(ca.basic_constraints(), Some(BasicConstraints { is_ca: true, path_length: Some(3) }));
-    assert_eq!(ca.key_usage().unwrap().names().collect::<Vec<_>>(), ["digitalSignature", "keyCertSign", "cRLSign"]);
+    let ca = read(&Party::new("ca", None, |params| {
+        params.ca = Some(CaParams { path_length: Some(3) })
+    }));
+    assert_eq!(
+        ca.basic_constraints(),
+        Some(BasicConstraints {
+            is_ca: true,
+            path_length: Some(3)
+        })
+    );
+    assert_eq!(
+        ca.key_usage().unwrap().names().collect::<Vec<_>>(),
+        ["digitalSignature", "keyCertSign", "cRLSign"]
+    );
     assert!(ca.is_self_issued());
 }
 
@@ -65,7 +85,10 @@ fn what_is_no_certificate_is_refused() {
     for length in 0..der.len() {
         assert_eq!(code(&der[..length]), "MalformedCertificate", "{length}");
     }
-    assert_eq!(Certificate::parse(&[&der[..], &[0]].concat()), Err(CertificateError::TrailingBytes { bytes: 1 }));
+    assert_eq!(
+        Certificate::parse(&[&der[..], &[0]].concat()),
+        Err(CertificateError::TrailingBytes { bytes: 1 })
+    );
     assert_eq!(code(&vec![0x30; MAX_CERTIFICATE_BYTES + 1]), "CertificateTooLarge");
 }
 
@@ -73,7 +96,9 @@ fn what_is_no_certificate_is_refused() {
 fn extensions_a_verdict_depends_on_must_be_well_formed() {
     for oid in JUDGED {
         for value in [&[][..], &[5, 0], &[0x30, 0x85], &[0x30, 2, 5, 0]] {
-            let party = Party::new("odd", None, |params| params.extensions = vec![extension(oid, false, value)]);
+            let party = Party::new("odd", None, |params| {
+                params.extensions = vec![extension(oid, false, value)]
+            });
             assert_eq!(code(&party.der), "MalformedExtension", "{oid} {value:02x?}");
         }
     }
@@ -92,7 +117,9 @@ fn extensions_a_verdict_depends_on_must_be_well_formed() {
 #[test]
 fn name_constraints_that_are_read_in_part_are_refused() {
     // excluded [1], then something the parser would skip.
-    let value = [0x30, 0x0e, 0xa1, 0x05, 0x30, 0x03, 0x82, 1, b'a', 0xa0, 0x05, 0x30, 0x03, 0x82, 1, b'b'];
+    let value = [
+        0x30, 0x0e, 0xa1, 0x05, 0x30, 0x03, 0x82, 1, b'a', 0xa0, 0x05, 0x30, 0x03, 0x82, 1, b'b',
+    ];
     let party = Party::new("odd", None, |params| {
         params.extensions = vec![extension(oid::NAME_CONSTRAINTS, true, &value)];
     });

@@ -47,8 +47,16 @@ fn serials_are_checked_and_random_by_default() {
 #[test]
 fn names_are_checked() {
     for name in ["", "bücher.example", "a b", "a\0b"] {
-        assert_eq!(error(|params| params.dns_names = vec![name.into()]), "InvalidName", "{name:?}");
-        assert_eq!(error(|params| params.uris = vec![name.into()]), "InvalidName", "{name:?}");
+        assert_eq!(
+            error(|params| params.dns_names = vec![name.into()]),
+            "InvalidName",
+            "{name:?}"
+        );
+        assert_eq!(
+            error(|params| params.uris = vec![name.into()]),
+            "InvalidName",
+            "{name:?}"
+        );
     }
 }
 
@@ -107,9 +115,15 @@ fn issuers_are_checked() {
     let wrong_key = ed25519();
     let key = ed25519();
     let mut params = CertificateParams::new("name", &key, NOW, NOW);
-    params.issuer = Some(IssuerParams { certificate: &issuer.der, key: &wrong_key });
+    params.issuer = Some(IssuerParams {
+        certificate: &issuer.der,
+        key: &wrong_key,
+    });
     assert_eq!(create_certificate(&params).unwrap_err(), CreateError::IssuerKeyMismatch);
-    params.issuer = Some(IssuerParams { certificate: b"garbage", key: &issuer.key });
+    params.issuer = Some(IssuerParams {
+        certificate: b"garbage",
+        key: &issuer.key,
+    });
     assert_eq!(create_certificate(&params).unwrap_err().code(), "MalformedCertificate");
 }
 

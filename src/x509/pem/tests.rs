@@ -53,25 +53,51 @@ fn errors_name_what_is_wrong_and_where() {
     let other_end = "-----BEGIN CERTIFICATE-----\nMAMCAQU=\n-----END PRIVATE KEY-----";
     let nested = format!("-----BEGIN CERTIFICATE-----\n{}", block("CERTIFICATE"));
     let label = "CERTIFICATE".to_owned();
-    assert_eq!(certificates(truncated.as_bytes()), Err(PemError::TruncatedBase64 { label: label.clone(), line: 1 }));
-    assert_eq!(certificates(garbage.as_bytes()), Err(PemError::InvalidBase64 { label: label.clone(), line: 4 }));
+    assert_eq!(
+        certificates(truncated.as_bytes()),
+        Err(PemError::TruncatedBase64 {
+            label: label.clone(),
+            line: 1
+        })
+    );
+    assert_eq!(
+        certificates(garbage.as_bytes()),
+        Err(PemError::InvalidBase64 {
+            label: label.clone(),
+            line: 4
+        })
+    );
     for text in [no_end, other_end, &nested] {
         assert_eq!(
             certificates(text.as_bytes()),
-            Err(PemError::MissingEnd { label: label.clone(), line: 1 }),
+            Err(PemError::MissingEnd {
+                label: label.clone(),
+                line: 1
+            }),
             "{text}"
         );
     }
     assert_eq!(code(certificates(b"-----BEGIN certificate-----")), "MalformedPemHeader");
     assert_eq!(code(certificates(b"-----BEGIN CERTIFICATE")), "MalformedPemHeader");
-    assert_eq!(code(certificates(b"-----BEGIN A-----\n \n-----END A-----")), "EmptyPemBlock");
+    assert_eq!(
+        code(certificates(b"-----BEGIN A-----\n \n-----END A-----")),
+        "EmptyPemBlock"
+    );
 }
 
 #[test]
 fn a_missing_kind_tells_what_is_there() {
     let key = block("PRIVATE KEY");
-    assert_eq!(certificates(key.as_bytes()), Err(PemError::NoCertificate { found: vec!["PRIVATE KEY".into()] }));
-    assert_eq!(certificates(b"").unwrap_err().to_string(), "the PEM text holds no certificate, nor any other block");
+    assert_eq!(
+        certificates(key.as_bytes()),
+        Err(PemError::NoCertificate {
+            found: vec!["PRIVATE KEY".into()]
+        })
+    );
+    assert_eq!(
+        certificates(b"").unwrap_err().to_string(),
+        "the PEM text holds no certificate, nor any other block"
+    );
     assert_eq!(
         private_key(block("CERTIFICATE").as_bytes()).unwrap_err().to_string(),
         "the PEM text holds no private key, only: CERTIFICATE"
@@ -100,10 +126,19 @@ fn private_keys_that_cannot_be_used() {
         "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n{BODY}\n-----END RSA PRIVATE KEY-----"
     );
     let not_der = encode("PRIVATE KEY", &[0x30, 0x05, 1]).unwrap();
-    assert_eq!(private_key(two.as_bytes()), Err(PemError::SeveralPrivateKeys { count: 2 }));
+    assert_eq!(
+        private_key(two.as_bytes()),
+        Err(PemError::SeveralPrivateKeys { count: 2 })
+    );
     assert_eq!(code(private_key(legacy.as_bytes())), "EncryptedPrivateKey");
-    assert_eq!(code(private_key(block("ENCRYPTED PRIVATE KEY").as_bytes())), "EncryptedPrivateKey");
-    assert_eq!(code(private_key(block("OPENSSH PRIVATE KEY").as_bytes())), "UnsupportedPrivateKey");
+    assert_eq!(
+        code(private_key(block("ENCRYPTED PRIVATE KEY").as_bytes())),
+        "EncryptedPrivateKey"
+    );
+    assert_eq!(
+        code(private_key(block("OPENSSH PRIVATE KEY").as_bytes())),
+        "UnsupportedPrivateKey"
+    );
     assert_eq!(code(private_key(not_der.as_bytes())), "NotDer");
 }
 

@@ -15,7 +15,9 @@ impl Peer {
         let second = Party::new("second", Some(&first), |_| {});
         let renewed = Party::with_key(second.key.clone(), "second", Some(&second), |_| {});
         let third = Party::new("third", Some(&renewed), |_| {});
-        Self { certificates: vec![third, renewed, second, first] }
+        Self {
+            certificates: vec![third, renewed, second, first],
+        }
     }
 
     fn chain(&self) -> Chain {
@@ -65,17 +67,27 @@ fn strangers_are_not_found() {
     let peer = Peer::new();
     let chain = peer.chain();
     assert_eq!(find(&chain, &[Identity::PublicKey(vec![0; 32])]), "IdentityNotFound:-1");
-    assert_eq!(find(&chain, &[]), "IdentityNotFound:-1", "wanting nobody accepts nobody");
+    assert_eq!(
+        find(&chain, &[]),
+        "IdentityNotFound:-1",
+        "wanting nobody accepts nobody"
+    );
     assert_eq!(find(&chain, &[Identity::PublicKey(vec![])]), "IdentityNotFound:-1");
 }
 
 #[test]
 fn a_chain_borrowed_from_another_peer_proves_nothing() {
     let peer = Peer::new();
-    let [_, renewed, second, first] = peer.certificates.as_slice() else { panic!("four certificates") };
+    let [_, renewed, second, first] = peer.certificates.as_slice() else {
+        panic!("four certificates")
+    };
     // The thief signs with a key of its own, and names the victim as its issuer.
-    let thief =
-        Party::with_key(crate::x509::generate_key(crate::x509::KeyAlgorithm::Ed25519).unwrap(), "second", None, |_| {});
+    let thief = Party::with_key(
+        crate::x509::generate_key(crate::x509::KeyAlgorithm::Ed25519).unwrap(),
+        "second",
+        None,
+        |_| {},
+    );
     let stolen = chain(&[&thief, renewed, second, first]);
     assert_eq!(find(&stolen, &[peer.key(3)]), "BadSignature:0");
     let unnamed = Party::new("thief", None, |_| {});
@@ -86,7 +98,9 @@ fn a_chain_borrowed_from_another_peer_proves_nothing() {
 #[test]
 fn a_gap_behind_the_wanted_key_does_not_matter_before_it_does() {
     let peer = Peer::new();
-    let [third, renewed, _, first] = peer.certificates.as_slice() else { panic!("four certificates") };
+    let [third, renewed, _, first] = peer.certificates.as_slice() else {
+        panic!("four certificates")
+    };
     let gap = chain(&[third, renewed, first]);
     assert_eq!(find(&gap, &[peer.key(1)]), "ok:1");
     // The renewed certificate was signed by the second key, not by the first.
@@ -101,7 +115,9 @@ fn the_whole_chain_can_be_asked_for() {
     let options = SuccessorOptions::new(Target::WholeChain, NOW);
     let own = peer.chain();
     assert_eq!(verify_signed_by_successor(&own, &options).unwrap().identity(), None);
-    let [third, _, second, first] = peer.certificates.as_slice() else { panic!("four certificates") };
+    let [third, _, second, first] = peer.certificates.as_slice() else {
+        panic!("four certificates")
+    };
     // Same key, same name: without the renewal between them the chain holds as well.
     assert_eq!(judge(&chain(&[third, second, first]), &whole), "ok:2");
     assert_eq!(judge(&chain(&[third, first]), &whole), "IssuerMismatch:0");
@@ -124,10 +140,15 @@ fn old_dates_count_only_if_asked() {
 #[test]
 fn circles_long_chains_and_unknown_critical_extensions_are_refused() {
     let peer = Peer::new();
-    let [third, renewed, second, first] = peer.certificates.as_slice() else { panic!("four certificates") };
+    let [third, renewed, second, first] = peer.certificates.as_slice() else {
+        panic!("four certificates")
+    };
     let mut options = SuccessorOptions::new(Target::WholeChain, NOW);
     // A renewal was signed by its own key, so it could stand behind itself forever.
-    assert_eq!(judge(&chain(&[third, renewed, renewed, second, first]), &options), "ChainLoop:2");
+    assert_eq!(
+        judge(&chain(&[third, renewed, renewed, second, first]), &options),
+        "ChainLoop:2"
+    );
     options.max_length = 1;
     assert_eq!(judge(&chain(&[third, renewed]), &options), "ChainTooLong:-1");
 

@@ -47,7 +47,11 @@ fn a_proper_chain_passes_with_and_without_its_anchor() {
     assert_eq!(judge_simply(&[&leaf, &middle], &root), "ok:2");
     assert_eq!(judge_simply(&[&leaf, &middle, &root], &root), "ok:2");
     let stranger = Party::ca("stranger", None);
-    assert_eq!(judge_simply(&[&leaf, &middle, &root, &stranger], &root), "ok:2", "what is behind an anchor is idle");
+    assert_eq!(
+        judge_simply(&[&leaf, &middle, &root, &stranger], &root),
+        "ok:2",
+        "what is behind an anchor is idle"
+    );
 }
 
 #[test]
@@ -65,14 +69,21 @@ fn what_leads_nowhere_is_untrusted() {
     let own = Party::new("self-signed", None, |_| {});
     assert_eq!(judge_simply(&[&own], &root), "Untrusted:0");
     assert_eq!(judge_simply(&[&leaf, &middle, &root], &own), "Untrusted:2");
-    assert_eq!(judge_simply(&[&leaf], &root), "Untrusted:0", "the certificate between is missing");
+    assert_eq!(
+        judge_simply(&[&leaf], &root),
+        "Untrusted:0",
+        "the certificate between is missing"
+    );
     assert_eq!(judge(&[&leaf], &Anchors::default(), |_| {}), "Untrusted:0");
 }
 
 #[test]
 fn the_order_matters() {
     let World { root, middle, leaf } = World::new();
-    assert_eq!(judge_simply(&[&middle, &leaf, &root], &Party::ca("other", None)), "IssuerMismatch:0");
+    assert_eq!(
+        judge_simply(&[&middle, &leaf, &root], &Party::ca("other", None)),
+        "IssuerMismatch:0"
+    );
     assert_eq!(judge_simply(&[&leaf, &root, &middle], &root), "IssuerMismatch:0");
 }
 
@@ -82,8 +93,13 @@ fn circles_are_refused() {
     let other = anchors(&[&Party::ca("other", None)]);
     assert_eq!(judge(&[&root, &root], &other, |_| {}), "ChainLoop:1");
     // Two CAs that signed each other, again and again.
-    let back = Party::with_key(root.key.clone(), "root", Some(&middle), |params| params.ca = Some(CaParams::default()));
-    assert_eq!(judge(&[&leaf, &middle, &back, &middle, &back], &other, |_| {}), "ChainLoop:3");
+    let back = Party::with_key(root.key.clone(), "root", Some(&middle), |params| {
+        params.ca = Some(CaParams::default())
+    });
+    assert_eq!(
+        judge(&[&leaf, &middle, &back, &middle, &back], &other, |_| {}),
+        "ChainLoop:3"
+    );
 }
 
 #[test]
@@ -91,7 +107,10 @@ fn a_name_is_no_signature() {
     let World { root, middle, leaf } = World::new();
     let impostor = Party::ca("middle", Some(&root));
     assert_eq!(judge_simply(&[&leaf, &impostor], &root), "BadSignature:0");
-    assert_eq!(judge_simply(&[&leaf, &middle], &Party::ca("root", None)), "BadSignature:1");
+    assert_eq!(
+        judge_simply(&[&leaf, &middle], &Party::ca("root", None)),
+        "BadSignature:1"
+    );
     assert_eq!(
         judge(&[&leaf, &middle], &anchors(&[&Party::ca("root", None), &root]), |_| {}),
         "ok:2",
@@ -109,7 +128,11 @@ fn dates_are_inclusive() {
         (NOW - DAY - 1, "CertificateNotYetValid:0"),
         (NOW + DAY + 1, "CertificateExpired:0"),
     ] {
-        assert_eq!(judge(&[&leaf, &middle], &anchors, |options| options.at = at), verdict, "{at}");
+        assert_eq!(
+            judge(&[&leaf, &middle], &anchors, |options| options.at = at),
+            verdict,
+            "{at}"
+        );
     }
 }
 
@@ -135,14 +158,20 @@ fn only_a_ca_issues() {
     let plain = Party::new("plain", Some(&root), |_| {});
     let leaf = Party::new("leaf", Some(&plain), |_| {});
     assert_eq!(judge_simply(&[&leaf, &plain], &root), "NotCa:1");
-    assert_eq!(judge_simply(&[&leaf], &plain), "NotCa:1", "an anchor that issues is a CA, too");
+    assert_eq!(
+        judge_simply(&[&leaf], &plain),
+        "NotCa:1",
+        "an anchor that issues is a CA, too"
+    );
 }
 
 #[test]
 fn path_lengths_count_what_stands_between() {
     let limited = |length| {
         move |params: &mut crate::x509::CertificateParams<'_>| {
-            params.ca = Some(CaParams { path_length: Some(length) });
+            params.ca = Some(CaParams {
+                path_length: Some(length),
+            });
         }
     };
     let root = Party::new("root", None, limited(1));
@@ -157,7 +186,11 @@ fn path_lengths_count_what_stands_between() {
     let wide = Party::ca("wide", Some(&root));
     let below = Party::ca("below", Some(&wide));
     let deep = Party::new("deep", Some(&below), |_| {});
-    assert_eq!(judge_simply(&[&deep, &below, &wide], &root), "PathLengthExceeded:3", "the anchor's limit");
+    assert_eq!(
+        judge_simply(&[&deep, &below, &wide], &root),
+        "PathLengthExceeded:3",
+        "the anchor's limit"
+    );
 
     // A CA that renewed its own certificate adds no step.
     let renewed = Party::with_key(first.key.clone(), "first", Some(&first), limited(0));
@@ -179,7 +212,9 @@ fn keys_are_used_for_what_they_are_meant() {
     });
     let leaf = Party::new("leaf", Some(&weak), |_| {});
     assert_eq!(judge_simply(&[&leaf, &weak], &root), "KeyUsage:1");
-    let leaf = Party::new("leaf", Some(&root), |params| params.extensions = vec![usage(&SIGNS_CERTIFICATES)]);
+    let leaf = Party::new("leaf", Some(&root), |params| {
+        params.extensions = vec![usage(&SIGNS_CERTIFICATES)]
+    });
     assert_eq!(judge_simply(&[&leaf], &root), "KeyUsage:0");
 }
 
@@ -209,14 +244,19 @@ fn purposes_are_kept() {
 fn critical_extensions_are_understood_or_refused() {
     let root = Party::ca("root", None);
     let make = |critical| {
-        Party::new("leaf", Some(&root), |params| params.extensions = vec![extension("1.2.3.4", critical, &[5, 0])])
+        Party::new("leaf", Some(&root), |params| {
+            params.extensions = vec![extension("1.2.3.4", critical, &[5, 0])]
+        })
     };
     assert_eq!(judge_simply(&[&make(false)], &root), "ok:1");
     assert_eq!(judge_simply(&[&make(true)], &root), "UnknownCriticalExtension:0");
     let accepted = ["1.2.3.4".to_owned()];
     let chain = chain(&[&make(true)]);
     let anchors = anchors(&[&root]);
-    let options = VerifyOptions { accepted_critical: &accepted, ..VerifyOptions::new(&anchors, NOW) };
+    let options = VerifyOptions {
+        accepted_critical: &accepted,
+        ..VerifyOptions::new(&anchors, NOW)
+    };
     assert!(verify_chain(&chain, &options).is_ok());
 }
 
@@ -257,7 +297,13 @@ fn name_constraints_bind_what_is_below() {
     };
     assert_eq!(verdict(&["good.example", "a.good.example"]), "ok:1");
     assert_eq!(verdict(&[]), "ok:1");
-    for name in ["other.example", "xgood.example", "bad.good.example", "x.bad.good.example", "*.good.example"] {
+    for name in [
+        "other.example",
+        "xgood.example",
+        "bad.good.example",
+        "x.bad.good.example",
+        "*.good.example",
+    ] {
         assert_eq!(verdict(&["good.example", name]), "NameNotPermitted:0", "{name}");
     }
 }
@@ -265,13 +311,17 @@ fn name_constraints_bind_what_is_below() {
 #[test]
 fn constraints_of_kinds_that_are_not_understood_fail_closed() {
     // permitted: uniformResourceIdentifier "example"
-    let value = [0x30, 0x0d, 0xa0, 0x0b, 0x30, 0x09, 0x86, 7, b'e', b'x', b'a', b'm', b'p', b'l', b'e'];
+    let value = [
+        0x30, 0x0d, 0xa0, 0x0b, 0x30, 0x09, 0x86, 7, b'e', b'x', b'a', b'm', b'p', b'l', b'e',
+    ];
     let root = Party::new("root", None, |params| {
         params.ca = Some(CaParams::default());
         params.extensions = vec![extension(oid::NAME_CONSTRAINTS, true, &value)];
     });
     let leaf = |uris: &[&str]| {
-        Party::new("leaf", Some(&root), |params| params.uris = uris.iter().map(|uri| (*uri).to_owned()).collect())
+        Party::new("leaf", Some(&root), |params| {
+            params.uris = uris.iter().map(|uri| (*uri).to_owned()).collect()
+        })
     };
     assert_eq!(judge_simply(&[&leaf(&[])], &root), "ok:1");
     assert_eq!(judge_simply(&[&leaf(&["pk://example"])], &root), "NameNotPermitted:0");
@@ -281,15 +331,25 @@ fn constraints_of_kinds_that_are_not_understood_fail_closed() {
 fn the_caller_bounds_the_length() {
     let World { root, middle, leaf } = World::new();
     let anchors = anchors(&[&root]);
-    assert_eq!(judge(&[&leaf, &middle], &anchors, |options| options.max_length = 1), "ChainTooLong:-1");
-    assert_eq!(judge(&[&leaf, &middle], &anchors, |options| options.max_length = 2), "ok:2");
+    assert_eq!(
+        judge(&[&leaf, &middle], &anchors, |options| options.max_length = 1),
+        "ChainTooLong:-1"
+    );
+    assert_eq!(
+        judge(&[&leaf, &middle], &anchors, |options| options.max_length = 2),
+        "ok:2"
+    );
 }
 
 #[test]
 fn a_changed_certificate_is_noticed() {
     let World { root, leaf, middle } = World::new();
     let anchors = anchors(&[&root]);
-    let name = leaf.der.windows(12).position(|window| window == b"leaf.example").unwrap();
+    let name = leaf
+        .der
+        .windows(12)
+        .position(|window| window == b"leaf.example")
+        .unwrap();
     let mut changed = leaf.clone();
     changed.der[name] = b'L';
     assert_eq!(judge(&[&changed, &middle], &anchors, |_| {}), "BadSignature:0");
@@ -297,9 +357,16 @@ fn a_changed_certificate_is_noticed() {
 
 #[test]
 fn every_refusal_has_an_alert() {
-    let error = VerifyError::Expired { index: 0, not_after: 0, at: 1 };
+    let error = VerifyError::Expired {
+        index: 0,
+        not_after: 0,
+        at: 1,
+    };
     assert_eq!(error.tls_alert(), 45);
-    let error = VerifyError::Untrusted { index: 0, issuer: String::new() };
+    let error = VerifyError::Untrusted {
+        index: 0,
+        issuer: String::new(),
+    };
     assert_eq!(error.tls_alert(), 48);
     assert_eq!(VerifyError::NameMismatch { name: String::new() }.tls_alert(), 42);
 }
