@@ -420,6 +420,8 @@ export declare class Connection {
   maxReleaseIntoFuture(): number
   /** Whether congestion control is BBR's newer implementation; null without a path in use. */
   gcongestionEnabled(): boolean | null
+  /** The endpoint's number for this connection, as its change records name it; null when no endpoint drives it (any more). */
+  get key(): number | null
   /** Whether this is the server's side. Answers at any time. */
   isServer(): boolean
   /** Whether the handshake is complete, or ever was. A client's may be before the server has judged it. */
