@@ -328,7 +328,7 @@ export declare class Connection {
   retireDcid(sequence: number): void
   /**
    * Writes a qlog (JSON-SEQ, readable by qvis) to this file from now on, with a title and a description that viewers
-   * show. It is appended to, and complete when the connection is gone. Call it before the first packet, to have all.
+   * show. It is appended to, event by event. Call it before the first packet, to have all.
    *
    * Throws `InvalidConfig` if the file can't be opened.
    */
