@@ -71,7 +71,7 @@ export declare class Config {
    * Sets who judges the peer's certificate chain; goes before `verifyPeer`. A server that asks for a certificate
    * refuses clients without one, with the TLS alert `certificate_required`.
    */
-  setVerification(who: Verification | `${Verification}`): void
+  setVerification(who: Verification): void
   /**
    * quiche's own switch: whether BoringSSL checks the peer's chain. Default false. Other than `setVerification('Chain')`,
    * a server lets clients without a certificate in.

@@ -39,7 +39,7 @@ describe('numbers are refused, never wrapped', () => {
     const config = new Config();
     for (const bad of NOT_INTEGERS) expect(codeOf(() => set(config, bad))).toBe('OutOfRange');
     for (const bad of ['1', null, undefined, {}, 1n]) {
-      expect(codeOf(() => set(config, bad as unknown as number))).toBe('NumberExpected');
+      expect(codeOf(() => set(config, bad as number))).toBe('NumberExpected');
     }
   });
 
@@ -171,7 +171,7 @@ describe('a connection that an endpoint drives', () => {
     const name = connection.traceId();
     endpoint.close();
     expect(connection.stats().sent).toBeGreaterThan(0);
-    expect([connection.pathStats()[0]!.peer, connection.remoteAddress(), connection.localAddress()]).toEqual([
+    expect([connection.pathStats()[0].peer, connection.remoteAddress(), connection.localAddress()]).toEqual([
       SERVER,
       SERVER,
       CLIENT,
@@ -197,7 +197,7 @@ describe('a connection that an endpoint drives', () => {
     for (const call of calls) expect(codeOf(call)).toBe('Closed');
   });
 
-  test('setHandshakeTimeout and setKeepAliveInterval are its timers', () => {
+  test('setHandshakeTimeout is its timer until the handshake is complete', () => {
     const endpoint = new Endpoint();
     endpoint.setLocalAddress(CLIENT.host, CLIENT.port);
     const timeout = (set: (config: Config) => void): number => {
@@ -212,7 +212,43 @@ describe('a connection that an endpoint drives', () => {
     expect(timeout(() => undefined)).toBeLessThanOrEqual(30_000);
     expect(timeout((config) => config.setHandshakeTimeout(700))).toBeLessThanOrEqual(700);
   });
+
+  test('setKeepAliveInterval is its timer afterwards', () => {
+    const timeout = (ms: number): number => {
+      const [client, server] = [CLIENT, SERVER].map((address) => {
+        const endpoint = new Endpoint();
+        endpoint.setLocalAddress(address.host, address.port);
+        endpoint.setChangesBuffer(new Float64Array(300));
+        return { endpoint, address };
+      }) as [Socketless, Socketless];
+      server.endpoint.listen(baseConfig('server'));
+      const config = baseConfig('client');
+      config.setKeepAliveInterval(ms);
+      const connection = client.endpoint.connect(config, SERVER.host, SERVER.port);
+      for (let moved = true; moved; ) moved = move(client, server) || move(server, client);
+      expect(connection.isEstablished()).toBe(true);
+      return client.endpoint.timeout();
+    };
+    expect(timeout(0)).toBe(-1);
+    expect(timeout(5000)).toBeGreaterThan(4000);
+    expect(timeout(5000)).toBeLessThanOrEqual(5000);
+  });
 });
+
+interface Socketless {
+  endpoint: Endpoint;
+  address: Address;
+}
+
+/** Carries one batch of datagrams from one endpoint to the other; answers whether there was any. */
+function move(from: Socketless, to: Socketless): boolean {
+  const [data, layout] = [Buffer.alloc(20_000), new Int32Array(30)];
+  const count = from.endpoint.transmit(data, layout);
+  const sender = to.endpoint.internAddress(from.address.host, from.address.port);
+  for (let n = 0; n < count; n += 1) layout[n * 3 + 2] = sender;
+  to.endpoint.receive(data, layout, count);
+  return count > 0;
+}
 
 test('handles may be collected while the connection lives', () => {
   const pair = RawPair.connected();

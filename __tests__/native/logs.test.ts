@@ -45,7 +45,7 @@ describe('qlog', () => {
     finish(pair);
     for (const side of [pair.client, pair.server]) {
       const [header, ...events] = records(path.join(directory, `${side.traceId()}.sqlog`));
-      expect(header!.trace!.vantage_point.type).toBe(side.isServer() ? 'server' : 'client');
+      expect(header.trace!.vantage_point.type).toBe(side.isServer() ? 'server' : 'client');
       expect(events.map(({ name }) => name)).toEqual(
         expect.arrayContaining(['quic:packet_sent', 'quic:packet_received', 'quic:parameters_set']),
       );

@@ -32,7 +32,7 @@ async function round(pair: RawPair, delayMs: number, arrives = -Infinity): Promi
 }
 
 function window(pair: RawPair): number {
-  return pair.client.pathStats()[0]!.cwnd / MSS;
+  return pair.client.pathStats()[0].cwnd / MSS;
 }
 
 test('enableHystart leaves slow start when round trips grow', async () => {
@@ -67,7 +67,7 @@ function overtake(pair: RawPair, others: number): void {
   const [late, ...early] = pair.take('client');
   pair.deliver(early.slice(0, others));
   pair.deliver(pair.take('server'));
-  pair.deliver([late!]);
+  pair.deliver([late]);
   pair.deliver(pair.take('server'));
   pair.deliver(early.slice(others));
   pair.flush();
