@@ -420,7 +420,7 @@ export declare class Connection {
   maxReleaseIntoFuture(): number
   /** Whether congestion control is BBR's newer implementation; null without a path in use. */
   gcongestionEnabled(): boolean | null
-  /** The endpoint's number for this connection, as its change records name it; null when no endpoint drives it (any more). */
+  /** The number by which its endpoint knows the connection, in its changes; null unless an endpoint drives it. */
   get key(): number | null
   /** Whether this is the server's side. Answers at any time. */
   isServer(): boolean

@@ -1,7 +1,7 @@
 import type { StreamHost } from './QUICStream';
 import type { PromiseDeconstructed, StreamId } from './types';
 import QUICStream from './QUICStream';
-import { FINISHED, nativeCode } from './native';
+import { FINISHED } from './native';
 import { onAbort, promise } from './utils/promise';
 
 type Kind = 'bidi' | 'uni';
@@ -140,11 +140,7 @@ class StreamTable {
 
   /** The addon forgets a stream once both directions are over and acknowledged. */
   #isGone(id: number): boolean {
-    try {
-      return this.#host.handle.streamCapacity(id) === FINISHED;
-    } catch (error) {
-      return nativeCode(error) === 'InvalidStreamState';
-    }
+    return this.#host.handle.streamCapacity(id) === FINISHED;
   }
 }
 

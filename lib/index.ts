@@ -9,6 +9,7 @@ export * as utils from './utils';
 export * as events from './events';
 export * as errors from './errors';
 export * as native from './native';
+export * as x509 from './x509';
 export { clientDefault, serverDefault } from './config';
 export type * from './types';
 export type { QUICClientOptions } from './QUICClient';
