@@ -1571,7 +1571,13 @@ export interface UnknownTransportParameter {
   value: Buffer
 }
 
-/** Who judges the peer's certificate chain. */
+/**
+ * Who judges the peer's certificate chain:
+ *
+ * - `None`: nobody, the peer may be anyone; a server asks for no certificate
+ * - `Chain`: BoringSSL, against the trust anchors; a client checks the server's name or address as well
+ * - `Application`: the handshake pauses until `settleVerification`
+ */
 export type Verification = 'None' | 'Chain' | 'Application'
 
 /** A chain that passed all checks. */
