@@ -15,7 +15,7 @@ function tables(): Map<string, Row[]> {
     sections.map((section) => {
       const rows = section.split('\n').filter((line) => line.startsWith('| `'));
       const cells = rows.map((row) => row.split('|').slice(1, -1));
-      return [unmark(section.split('\n')[0]!), cells.map((row) => row.map(unmark))];
+      return [unmark(section.split('\n')[0]), cells.map((row) => row.map(unmark))];
     }),
   );
 }
@@ -48,7 +48,7 @@ test('every name in the table exists, and every method has a name or a reason', 
     expect(all.get(section)!.length).toBeGreaterThan(9);
     for (const [quiche, name, note] of all.get(section)!) {
       if (name === NONE) expect([quiche, note]).toEqual([quiche, expect.stringMatching(/\w+ \w+ \w+/)]);
-      else expect(known).toContain(section === 'Functions' ? name : `${section}.${name!}`);
+      else expect(known).toContain(section === 'Functions' ? name : `${section}.${name}`);
     }
   }
   for (const [name] of all.get('Added')!) expect(known).toContain(name);
@@ -57,9 +57,9 @@ test('every name in the table exists, and every method has a name or a reason', 
 test('every method of Config and Connection is in the table', () => {
   const all = tables();
   const listed = new Set([
-    ...['Config', 'Connection'].flatMap((section) => all.get(section)!.map(([, name]) => `${section}.${name!}`)),
-    ...all.get('Functions')!.map(([, name]) => name!),
-    ...all.get('Added')!.map(([name]) => name!),
+    ...['Config', 'Connection'].flatMap((section) => all.get(section)!.map(([, name]) => `${section}.${name}`)),
+    ...all.get('Functions')!.map(([, name]) => name),
+    ...all.get('Added')!.map(([name]) => name),
   ]);
   const methods = [...generated()].filter((name) => /^(Config|Connection)\./.test(name));
   expect(methods.length).toBeGreaterThan(150);
@@ -69,7 +69,7 @@ test('every method of Config and Connection is in the table', () => {
 test('names are the ones of quiche in camelCase, or the table says what differs', () => {
   for (const section of ['Config', 'Connection']) {
     for (const [quiche, name, note] of tables().get(section)!) {
-      const camel = quiche!.replace(/_(\w)/g, (_match, letter: string) => letter.toUpperCase());
+      const camel = quiche.replace(/_(\w)/g, (_match, letter: string) => letter.toUpperCase());
       if (name !== NONE && name !== camel && quiche !== 'set_qlog_with_level') expect([quiche, note]).not.toContain('');
     }
   }
@@ -77,12 +77,12 @@ test('names are the ones of quiche in camelCase, or the table says what differs'
 
 test('every method that has an effect is called in a test', () => {
   const config = tables().get('Config')!;
-  const inert = new Set(config.filter(([, , note]) => note!.endsWith('no effect here')).map(([, name]) => name!));
+  const inert = new Set(config.filter(([, , note]) => note.endsWith('no effect here')).map(([, name]) => name));
   expect(inert.size).toBe(1);
   const tests = fs.readdirSync(__dirname).map((file) => fs.readFileSync(path.join(__dirname, file), 'utf8'));
   const text = tests.join('\n');
   const isCalled = (name: string): boolean => new RegExp(`\\.${name}\\b`).test(text);
   const classes = /^(Config|Connection|Stream|Header)\.(?!constructor)/;
-  const names = [...generated()].filter((name) => classes.test(name)).map((name) => name.split('.')[1]!);
+  const names = [...generated()].filter((name) => classes.test(name)).map((name) => name.split('.')[1]);
   expect(names.filter((name) => !isCalled(name) && !inert.has(name))).toEqual([]);
 });
