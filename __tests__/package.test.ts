@@ -38,6 +38,8 @@ test('the package holds what users need and nothing else', async () => {
   expect(await packedFiles()).toEqual([...documents, ...addon, ...compiledFiles()].sort());
 });
 
+// If a class is missing from the imported names: of `export { default as X } from './X'`, tsc makes code in which Node's
+// ESM loader does not see X. Write `import X from './X'; export { X };` instead.
 test.each(['polykey-quic', 'polykey-quic/native'])('%s gives the same names to require and to import', async (name) => {
   const required = await evaluate('commonjs', `console.log(JSON.stringify(Object.keys(require('${name}')).sort()))`);
   const imported = await evaluate(

@@ -122,7 +122,11 @@ impl Connection {
     pub fn stream_capacity(&mut self, id: u64) -> Result<Write> {
         match self.live_mut()?.stream_capacity(id) {
             Ok(bytes) => Ok(Write::Taken(bytes)),
-            Err(quiche::Error::StreamStopped(code)) => Ok(Write::Stopped { code }),
+            Err(quiche::Error::StreamStopped(code)) => {
+                // Being asked, quiche may forget the stream.
+                self.stops.remember(id, code);
+                Ok(Write::Stopped { code })
+            }
             Err(quiche::Error::InvalidStreamState(_)) => Ok(self.write_to_gone(id)),
             Err(error) => Err(error.into()),
         }
@@ -194,6 +198,9 @@ impl Stops {
     const KEPT: usize = 256;
 
     fn remember(&mut self, id: u64, code: u64) {
+        if self.code(id).is_some() {
+            return;
+        }
         if self.0.len() == Self::KEPT {
             self.0.pop_front();
         }

@@ -1,10 +1,10 @@
 //! Certificates for JavaScript: parse, make, verify. Each file converts for the one of the same name in
 //! [`crate::x509`].
 
-mod certificate;
-mod create;
-mod input;
-mod pem;
-mod successor;
-mod support;
-mod verify;
+pub mod certificate;
+pub mod create;
+pub mod input;
+pub mod pem;
+pub mod successor;
+pub mod support;
+pub mod verify;

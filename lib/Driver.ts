@@ -1,0 +1,202 @@
+import type { Endpoint, NativeConfig, NativeConnection } from './native';
+import type { Datagram, Transport, TransportSink } from './transport/Transport';
+import { CHANGE_STRIDE, ChangeKind } from './native';
+
+/** Change records the addon may write before it has to be asked again. */
+const MAX_CHANGES = 1024;
+
+/** setTimeout takes no more; whoever wakes then asks again. */
+const MAX_DELAY = 0x7fff_ffff;
+
+/** A connection, as far as its driver knows it. */
+interface Driven {
+  /** Whether its user still counts on it. */
+  readonly isActive: boolean;
+  /** Something changed: a record of the addon. */
+  onChange(kind: ChangeKind, value: number): void;
+  /** A record couldn't be handled: a fault of ours. */
+  onFault(error: unknown): void;
+  /** The endpoint is gone. */
+  onDriverClosed(): void;
+}
+
+/** Who decides what belongs to no connection yet. */
+interface DriverHost {
+  /** Gives a newcomer its owner, if anybody listens. */
+  admit(handle: NativeConnection, driver: Driver): Driven | undefined;
+  /** Datagrams that are nobody's wait to be taken. */
+  onStray(endpoint: Endpoint): void;
+  /** The socket is dead. */
+  onDead(error: Error): void;
+}
+
+/**
+ * Drives one endpoint over one transport, in turns: take in what came, walk through all that changed, let everybody react,
+ * then flush once and set the timer.
+ */
+class Driver implements TransportSink {
+  readonly #endpoint: Endpoint;
+  readonly #transport: Transport;
+  readonly #host: DriverHost;
+  readonly #changes = new Float64Array(MAX_CHANGES * CHANGE_STRIDE);
+  readonly #connections = new Map<number, Driven>();
+  readonly #watchers = new Set<() => boolean>();
+  #isClosed = false;
+  #isWoken = false;
+  #isReferenced = true;
+  #timer: NodeJS.Timeout | undefined;
+  /** When the timer fires, by `performance.now()`. */
+  #timerAt = Infinity;
+
+  constructor(endpoint: Endpoint, transport: Transport, host: DriverHost) {
+    this.#endpoint = endpoint;
+    this.#transport = transport;
+    this.#host = host;
+    endpoint.setChangesBuffer(this.#changes);
+    transport.start(this);
+  }
+
+  /** Connections, those that are still saying goodbye included. */
+  get connections(): IterableIterator<Driven> {
+    return this.#connections.values();
+  }
+
+  /** Dials. Throws what the addon refuses. */
+  connect(config: NativeConfig, host: string, port: number, serverName: string | null): NativeConnection {
+    const handle = this.#endpoint.connect(config, host, port, serverName);
+    this.wake();
+    return handle;
+  }
+
+  /** Names the owner of a dialled connection. Has to be called in the turn of `connect`. */
+  own(handle: NativeConnection, connection: Driven): void {
+    if (handle.key !== null) this.#connections.set(handle.key, connection);
+  }
+
+  /**
+   * Something may want to be sent. Flushes once, when all that reacts to this turn has run: a microtask comes after the
+   * promises resolved so far, and the tick it asks for after whatever those do.
+   */
+  wake(): void {
+    if (this.#isWoken || this.#isClosed) return;
+    this.#isWoken = true;
+    queueMicrotask(this.#flushNextTick);
+  }
+
+  /** Calls `check` at the end of each turn until it answers true. */
+  watch(check: () => boolean): void {
+    this.#watchers.add(check);
+    this.wake();
+  }
+
+  setReferenced(isReferenced: boolean): void {
+    this.#isReferenced = isReferenced;
+    this.#transport.setReferenced(isReferenced);
+    if (isReferenced) this.#timer?.ref();
+    else this.#timer?.unref();
+  }
+
+  /** Sends what waits, then lets go of everything, without a close frame for connections that are still open. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#transport.flush(this.#endpoint);
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    const connections = [...this.#connections.values()];
+    this.#connections.clear();
+    for (const connection of connections) connection.onDriverClosed();
+    this.#endpoint.close();
+    this.#watchers.clear();
+    await this.#transport.close();
+  }
+
+  onReceivable(first: Datagram | null): void {
+    this.#walk(this.#transport.receive(this.#endpoint, first));
+    this.wake();
+  }
+
+  onUnblocked(): void {
+    this.wake();
+  }
+
+  onDead(error: Error): void {
+    this.#host.onDead(error);
+  }
+
+  readonly #onTimer = (): void => {
+    this.#timer = undefined;
+    this.#timerAt = Infinity;
+    if (this.#endpoint.timeout() > 0) {
+      this.#setTimer();
+      return;
+    }
+    this.#walk(this.#endpoint.onTimeout());
+    this.wake();
+  };
+
+  readonly #flushNextTick = (): void => {
+    process.nextTick(this.#flush);
+  };
+
+  readonly #flush = (): void => {
+    this.#isWoken = false;
+    if (this.#isClosed) return;
+    this.#transport.flush(this.#endpoint);
+    this.#walk(this.#endpoint.takeChanges());
+    for (const check of this.#watchers) {
+      if (check()) this.#watchers.delete(check);
+    }
+    this.#setTimer();
+  };
+
+  /** Walks through the records of the addon, until it has no more. */
+  #walk(count: number): void {
+    while (count > 0) {
+      for (let at = 0; at < count * CHANGE_STRIDE; at += CHANGE_STRIDE) {
+        // A listener may have stopped the socket.
+        if (this.#isClosed) return;
+        // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- the addon's own numbers
+        const kind: ChangeKind = this.#changes[at];
+        this.#route(kind, this.#changes[at + 1], this.#changes[at + 2]);
+      }
+      count = this.#isClosed ? 0 : this.#endpoint.takeChanges();
+    }
+  }
+
+  #route(kind: ChangeKind, key: number, value: number): void {
+    if (kind === ChangeKind.Stray) {
+      this.#host.onStray(this.#endpoint);
+      return;
+    }
+    const connection = this.#connections.get(key) ?? this.#admit(kind, key);
+    // The key may be used again from here on.
+    if (kind === ChangeKind.Closed) this.#connections.delete(key);
+    try {
+      connection?.onChange(kind, value);
+    } catch (error) {
+      connection?.onFault(error);
+    }
+  }
+
+  #admit(kind: ChangeKind, key: number): Driven | undefined {
+    if (kind === ChangeKind.Closed) return undefined;
+    const connection = this.#host.admit(this.#endpoint.connection(key), this);
+    if (connection !== undefined) this.#connections.set(key, connection);
+    return connection;
+  }
+
+  /** Sees to it that a timer fires when the endpoint wants; one that fires too early does no harm. */
+  #setTimer(): void {
+    const ms = this.#isClosed ? -1 : this.#endpoint.timeout();
+    if (ms < 0) return;
+    const at = performance.now() + ms;
+    if (this.#timer !== undefined && this.#timerAt <= at) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(this.#onTimer, Math.min(ms, MAX_DELAY));
+    this.#timerAt = at;
+    if (!this.#isReferenced) this.#timer.unref();
+  }
+}
+
+export type { Driven, DriverHost };
+export default Driver;

@@ -1,0 +1,598 @@
+import type { ResolvedConfig } from './config';
+import type { DatagramStats } from './datagrams';
+import type { Driven } from './Driver';
+import type { ConnectionStats, NativeConnection, PathStats } from './native';
+import type { StreamHost } from './QUICStream';
+import type {
+  ConnectionError,
+  ConnectionMetadata,
+  Host,
+  LoggerLike,
+  Port,
+  QUICConfig,
+  StopOptions,
+  StreamCodeToReason,
+  StreamReasonToCode,
+} from './types';
+import type QUICStream from './QUICStream';
+import { DATAGRAM_QUEUE } from './config';
+import DatagramQueue from './datagrams';
+import { errorOfEnd, local } from './endings';
+import * as errors from './errors';
+import * as events from './events';
+import { ChangeKind, ConnectionErrorCode, Shutdown } from './native';
+import QUICConnectionId from './QUICConnectionId';
+import StreamTable from './StreamTable';
+import { toCanonicalIP } from './utils/address';
+import Emitter from './utils/emitter';
+import { promise, quiet } from './utils/promise';
+import Verification from './verification';
+
+/** What a connection needs of whoever drives it. */
+interface ConnectionDriver {
+  /** Something may want to be sent. */
+  wake(): void;
+  /** Calls `check` at the end of each turn until it answers true. */
+  watch(check: () => boolean): void;
+}
+
+/** Whom a connection belongs to. */
+interface ConnectionOwner {
+  /** The handshake is complete and the peer trusted: whoever wants to listen to the connection does so now. */
+  onConnected(connection: QUICConnection): void;
+  /** The connection ends. */
+  onEnd(connection: QUICConnection, error: errors.ErrorQUICConnection): void;
+}
+
+/** What a connection is made of. */
+type ConnectionParts = {
+  type: 'client' | 'server';
+  handle: NativeConnection;
+  driver: ConnectionDriver;
+  config: ResolvedConfig;
+  /** Where the socket is bound. */
+  local: { host: Host; port: Port };
+  owner?: ConnectionOwner;
+  /** Client: whom the server should prove to be. */
+  serverName: string | null;
+  reasonToCode?: StreamReasonToCode;
+  codeToReason?: StreamCodeToReason;
+  logger: LoggerLike;
+};
+
+type State =
+  | { readonly status: 'starting' }
+  | { readonly status: 'running' }
+  /** Waits for its streams to end. */
+  | { readonly status: 'stopping' }
+  /** Says goodbye, or heard it. */
+  | { readonly status: 'closing'; readonly error: errors.ErrorQUICConnection }
+  | { readonly status: 'closed'; readonly error: errors.ErrorQUICConnection };
+
+const next: Record<State['status'], readonly State['status'][]> = {
+  starting: ['running', 'closing'],
+  running: ['stopping', 'closing'],
+  stopping: ['closing'],
+  closing: ['closed'],
+  closed: [],
+};
+
+/** Counters of a connection. */
+type QUICConnectionStats = ConnectionStats & {
+  paths: PathStats[];
+  /** Open streams. */
+  streams: number;
+  datagrams: DatagramStats & { sent: number; refused: number };
+};
+
+/** Room for the largest datagram a UDP packet can carry. */
+const scratch = Buffer.allocUnsafeSlow(65_536);
+
+/** The user's side of one connection. */
+class QUICConnection extends Emitter implements Driven, AsyncDisposable {
+  readonly type: 'client' | 'server';
+  readonly #parts: ConnectionParts;
+  readonly #handle: NativeConnection;
+  #owner: ConnectionOwner | undefined;
+  readonly #logger: LoggerLike;
+  readonly #streams: StreamTable;
+  readonly #datagrams: DatagramQueue;
+  #state: State = { status: 'starting' };
+  #verification: Verification | undefined;
+  /** Changes that wait until whoever was handed the connection had a turn to listen; `undefined` lets them through. */
+  #held: [ChangeKind, number][] | undefined;
+  #ids: { own: QUICConnectionId; peer: QUICConnectionId };
+  #remote: { host: Host; port: Port };
+  #remoteCerts: Uint8Array[] = [];
+  #datagramsSent = 0;
+  #datagramsRefused = 0;
+  #stopping: Promise<void> | undefined;
+  #stopOptions: StopOptions = {};
+  /** Ends the waiting of a stop that isn't forced. */
+  #hurry: (() => void) | undefined;
+  readonly #established = promise();
+  readonly #confirmed = promise();
+  readonly #closed = promise();
+
+  /** @internal Connections are made by clients and servers. */
+  constructor(parts: ConnectionParts) {
+    super();
+    this.type = parts.type;
+    this.#parts = parts;
+    this.#handle = parts.handle;
+    this.#owner = parts.owner;
+    this.#logger = parts.logger;
+    this.#streams = new StreamTable(this.#streamHost(), parts.type);
+    this.#datagrams = new DatagramQueue(parts.config.settings.enableDgram[1] || DATAGRAM_QUEUE);
+    this.#ids = this.#readIds();
+    this.#remote = this.#readRemote();
+    void quiet(this.#established.p);
+    void quiet(this.#confirmed.p);
+  }
+
+  /** The settings it was made with. */
+  get config(): QUICConfig {
+    return this.#parts.config.settings;
+  }
+
+  get connectionId(): QUICConnectionId {
+    return this.#ids.own;
+  }
+
+  get connectionIdPeer(): QUICConnectionId {
+    return this.#ids.peer;
+  }
+
+  /** Both ids joined, the lower first: the same at both ends. */
+  get connectionIdShared(): QUICConnectionId {
+    const ids = [this.#ids.own, this.#ids.peer].sort((a, b) => Buffer.compare(a, b));
+    return QUICConnectionId.fromBuffer(Buffer.concat(ids));
+  }
+
+  /** Where the socket is bound; a wildcard means every interface. */
+  get localHost(): Host {
+    return this.#parts.local.host;
+  }
+
+  get localPort(): Port {
+    return this.#parts.local.port;
+  }
+
+  /** Where the peer is now; changes when its NAT does. */
+  get remoteHost(): Host {
+    return this.#remote.host;
+  }
+
+  get remotePort(): Port {
+    return this.#remote.port;
+  }
+
+  get closed(): boolean {
+    return this.#state.status === 'closed';
+  }
+
+  /** Resolves when the connection is gone, for whatever reason. */
+  get closedP(): Promise<void> {
+    return this.#closed.p;
+  }
+
+  /**
+   * Resolves when the peer has accepted us: for a client, when the server has judged its certificate; a server knows at
+   * once. A server of other make that sends application data before it has judged us resolves it too early. Rejects with
+   * the connection's error.
+   */
+  get confirmed(): Promise<void> {
+    return this.#confirmed.p;
+  }
+
+  get stats(): QUICConnectionStats {
+    return {
+      ...this.#handle.stats(),
+      paths: this.#handle.pathStats(),
+      streams: this.#streams.size,
+      datagrams: { ...this.#datagrams.stats, sent: this.#datagramsSent, refused: this.#datagramsRefused },
+    };
+  }
+
+  /** Largest datagram in bytes that fits now; `null` if the peer takes none. */
+  get maxDatagramSize(): number | null {
+    return this.#isLive ? this.#handle.dgramMaxWritableLen() : null;
+  }
+
+  /** Datagrams of the peer, one after the other; of too many the oldest are dropped. Ends with the connection. */
+  get datagrams(): AsyncIterable<Uint8Array> {
+    return this.#datagrams;
+  }
+
+  /** Why the connection ended, as the protocol says it; `undefined` while it lives, or if it timed out. */
+  getConnectionError(): ConnectionError | undefined {
+    const error = 'error' in this.#state ? this.#state.error : undefined;
+    const isSaid = error instanceof errors.ErrorQUICConnectionLocal || error instanceof errors.ErrorQUICConnectionPeer;
+    return isSaid ? error.data : undefined;
+  }
+
+  /** Our chain, DER, leaf first. */
+  getLocalCertsChain(): Uint8Array[] {
+    return this.#parts.config.certs;
+  }
+
+  /** Our trust anchors, DER. */
+  getLocalCACertsChain(): Uint8Array[] {
+    return this.#parts.config.ca;
+  }
+
+  /** The peer's chain, DER, leaf first; empty if it showed none. */
+  getRemoteCertsChain(): Uint8Array[] {
+    return this.#remoteCerts;
+  }
+
+  /** Nobody sends its trust anchors: always empty. */
+  getRemoteCACertsChain(): Uint8Array[] {
+    return [];
+  }
+
+  meta(): ConnectionMetadata {
+    return {
+      localHost: this.localHost,
+      localPort: this.localPort,
+      remoteHost: this.remoteHost,
+      remotePort: this.remotePort,
+      localCertsChain: this.getLocalCertsChain(),
+      localCACertsChain: this.getLocalCACertsChain(),
+      remoteCertsChain: this.getRemoteCertsChain(),
+    };
+  }
+
+  /**
+   * A new stream, at once. Beyond the number that the peer lets us have open, its first write waits.
+   *
+   * @throws {errors.ErrorQUICConnectionStopping} it waits for its streams to end
+   * @throws {errors.ErrorQUICConnectionNotRunning} it has ended
+   */
+  newStream(type: 'bidi' | 'uni' = 'bidi'): QUICStream {
+    this.#expectRunning();
+    return this.#streams.create(type);
+  }
+
+  /** A new stream, when the peer lets us have one more. Rejects as `newStream` throws, or with the signal's reason. */
+  async openStream({
+    type = 'bidi',
+    signal,
+  }: { type?: 'bidi' | 'uni'; signal?: AbortSignal } = {}): Promise<QUICStream> {
+    this.#expectRunning();
+    return this.#streams.open(type, signal);
+  }
+
+  /** Sends a datagram (RFC 9221), which may be lost. `false`: it is too large now, the queue is full, or nobody takes it. */
+  sendDatagram(data: Uint8Array): boolean {
+    const isSent = this.#isLive && data.byteLength <= (this.maxDatagramSize ?? -1) && this.#handle.dgramSend(data);
+    if (isSent) this.#datagramsSent += 1;
+    else this.#datagramsRefused += 1;
+    this.#parts.driver.wake();
+    return isSent;
+  }
+
+  /** The next datagram of the peer; `null` when the connection has ended. */
+  receiveDatagram({ signal }: { signal?: AbortSignal } = {}): Promise<Uint8Array | null> {
+    return this.#datagrams.next(signal);
+  }
+
+  /** Gives up all open streams, and keeps the connection. */
+  destroyStreams(reason?: unknown): void {
+    for (const stream of this.#streams.values()) stream.cancel(reason);
+  }
+
+  /**
+   * Ends the connection. Can be called again and at any time: a forced stop ends the waiting of one that isn't.
+   *
+   * - `force: true`, the default: closes at once; open streams fail, and what is under way to the peer is dropped.
+   * - `force: true, flush: true`: open streams are aborted, but what was written to those that were ended reaches the peer.
+   * - `force: false`: waits for the streams to end by themselves, and for their bytes to reach the peer.
+   *
+   * `timeout` bounds the waiting of the last two. A packet acknowledged is one that the peer's machine has; whether its
+   * application has read it, only an answer can tell.
+   */
+  async stop(options: StopOptions = {}): Promise<void> {
+    if (this.#stopping === undefined || isImmediate(options)) this.#stopOptions = options;
+    if (isImmediate(options)) this.#hurry?.();
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  /** @internal Resolves when the handshake is complete and the peer trusted. */
+  get established(): Promise<void> {
+    return this.#established.p;
+  }
+
+  /** @internal Passes events on to the owner, and tells it what it has to know. */
+  giveTo(owner: ConnectionOwner & Emitter): void {
+    this.#owner = owner;
+    this.relayTo(owner);
+  }
+
+  /** @internal Whether its user still counts on it. */
+  get isActive(): boolean {
+    return this.#state.status !== 'closed';
+  }
+
+  /** @internal The socket was stopped under it: nothing can be said to the peer any more. */
+  onDriverClosed(): void {
+    if (this.#isLive) {
+      const reason = Buffer.from('the socket was stopped');
+      this.#end(local({ isApp: false, errorCode: ConnectionErrorCode.InternalError, reason }), false);
+    }
+    this.#finish();
+  }
+
+  /** @internal */
+  onFault(cause: unknown): void {
+    const error = new errors.ErrorQUICConnectionInternal('A change could not be handled', { cause });
+    this.#logger.error(`${error.message}: ${String(cause)}`);
+    if (!this.#isLive) return;
+    this.#closeNative({ isApp: false, errorCode: ConnectionErrorCode.InternalError });
+    this.#end(error, false);
+  }
+
+  /** @internal */
+  onChange(kind: ChangeKind, value: number): void {
+    if (this.#held !== undefined) this.#held.push([kind, value]);
+    else this.#apply(kind, value);
+  }
+
+  #apply(kind: ChangeKind, value: number): void {
+    switch (kind) {
+      case ChangeKind.StreamReadable:
+        this.#streams.get(value)?.onReadable();
+        break;
+      case ChangeKind.StreamWritable:
+        this.#streams.get(value)?.onWritable();
+        break;
+      case ChangeKind.StreamOpened:
+        this.#onStreamOpened(value);
+        break;
+      case ChangeKind.DatagramReadable:
+        this.#onDatagramReadable();
+        break;
+      case ChangeKind.StreamsAvailable:
+        this.#streams.onCredit(value === 0 ? 'bidi' : 'uni');
+        break;
+      case ChangeKind.Path:
+        this.#onPath();
+        break;
+      case ChangeKind.Verify:
+        this.#onVerify();
+        break;
+      case ChangeKind.Connected:
+        this.#onConnected();
+        break;
+      case ChangeKind.Confirmed:
+        this.#confirmed.resolveP();
+        break;
+      case ChangeKind.Ending:
+        this.#onEnding();
+        break;
+      case ChangeKind.Closed:
+        this.#onEnding();
+        this.#finish();
+        break;
+      case ChangeKind.Session:
+      case ChangeKind.Stray:
+        break;
+    }
+  }
+
+  #onVerify(): void {
+    const { config, serverName, driver } = this.#parts;
+    const { verifyCallback } = config.settings;
+    if (verifyCallback === undefined) return;
+    const circumstances = {
+      side: this.type,
+      serverName: this.type === 'client' ? serverName : this.#handle.serverName(),
+      ...this.#remote,
+    };
+    this.#verification = new Verification(this.#handle, verifyCallback, config.ca, circumstances, () => driver.wake());
+  }
+
+  #onConnected(): void {
+    this.#ids = this.#readIds();
+    this.#remote = this.#readRemote();
+    this.#remoteCerts = this.#handle.peerCertChain() ?? [];
+    this.#advance({ status: 'running' });
+    // Whoever awaits the connection runs now; what else happened is told when it has had time to listen.
+    this.#held = [];
+    setImmediate(() => this.#release());
+    this.#established.resolveP();
+    this.#owner?.onConnected(this);
+    this.tell(events.EventQUICConnectionStarted, undefined);
+  }
+
+  #release(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const [kind, value] of held) {
+      try {
+        this.#apply(kind, value);
+      } catch (error) {
+        this.onFault(error);
+      }
+    }
+    this.#parts.driver.wake();
+  }
+
+  #onStreamOpened(id: number): void {
+    if (this.#state.status === 'running') {
+      this.tell(events.EventQUICConnectionStream, this.#streams.accept(id));
+      return;
+    }
+    const reason = new errors.ErrorQUICConnectionStopping();
+    const { reasonToCode } = this.#parts;
+    this.#handle.streamShutdown(id, Shutdown.Read, toCode(reasonToCode, 'read', reason));
+    // RFC 9000 §2.1: the second bit tells unidirectional streams, which we can't reset.
+    if ((id & 2) === 0) this.#handle.streamShutdown(id, Shutdown.Write, toCode(reasonToCode, 'write', reason));
+    this.#parts.driver.wake();
+  }
+
+  #onDatagramReadable(): void {
+    for (let length = this.#handle.dgramRecv(scratch); length >= 0; length = this.#handle.dgramRecv(scratch)) {
+      const datagram = Buffer.from(scratch.subarray(0, length));
+      this.#datagrams.push(datagram);
+      this.tell(events.EventQUICConnectionDatagram, datagram);
+    }
+  }
+
+  #onPath(): void {
+    for (let event = this.#handle.pathEventNext(); event !== null; event = this.#handle.pathEventNext()) {
+      this.#logger.debug(`Path of ${this.connectionId.toString()}: ${JSON.stringify(event)}`);
+    }
+    this.#remote = this.#readRemote();
+  }
+
+  #onEnding(): void {
+    if (this.#isLive) this.#end(errorOfEnd(this.#handle, this.#verification?.thrown), true);
+  }
+
+  /** The connection ends, by us or by the peer: all that wait learn why. */
+  #end(error: errors.ErrorQUICConnection, keepsReceived: boolean): void {
+    this.#advance({ status: 'closing', error });
+    this.#logger.info(`Connection ${this.connectionId.toString()} ends: ${error.message}`);
+    this.#verification?.abort(error);
+    this.#established.rejectP(error);
+    this.#confirmed.rejectP(error);
+    this.#streams.end(error, keepsReceived);
+    this.#datagrams.end();
+    this.#hurry?.();
+    this.tell(events.EventQUICConnectionError, error);
+    this.tell(events.EventQUICConnectionClose, error);
+    this.#owner?.onEnd(this, error);
+    void this.stop();
+  }
+
+  /** The connection is gone. Answers true, as who watches for the end of a turn does to watch no more. */
+  #finish(): true {
+    if (this.#state.status === 'closing') {
+      this.#advance({ status: 'closed', error: this.#state.error });
+      this.#held = undefined;
+      this.#closed.resolveP();
+    }
+    return true;
+  }
+
+  async #stop(): Promise<void> {
+    const wasEstablished = this.#state.status !== 'starting' && this.#isLive;
+    this.tell(events.EventQUICConnectionStop, undefined);
+    if (this.#state.status === 'running' && !isImmediate(this.#stopOptions)) await this.#windDown(this.#stopOptions);
+    if (this.#isLive) this.#closeByUs(this.#stopOptions);
+    // Whoever never met has nothing to repeat: gone when the close frame is.
+    if (!wasEstablished) this.#parts.driver.watch(() => this.#finish());
+    await this.#closed.p;
+    this.tell(events.EventQUICConnectionStopped, undefined);
+  }
+
+  /** Waits until the streams have ended and are delivered, for as long as the options want. */
+  async #windDown({ force = true, timeout = Infinity }: StopOptions): Promise<void> {
+    this.#advance({ status: 'stopping' });
+    const reason = new errors.ErrorQUICConnectionStopping();
+    if (force) for (const stream of this.#streams.values()) stream.abandon(reason);
+    const over = promise();
+    const timer = Number.isFinite(timeout) ? setTimeout(over.resolveP, timeout) : undefined;
+    this.#hurry = over.resolveP;
+    this.#parts.driver.watch(() => {
+      const isOver = !this.#isLive || (this.#streams.size === 0 && this.#streams.isDelivered());
+      if (isOver) over.resolveP();
+      return isOver;
+    });
+    await over.p;
+    clearTimeout(timer);
+    this.#hurry = undefined;
+  }
+
+  #closeByUs({ isApp = true, errorCode = 0, reason = new Uint8Array(0) }: StopOptions): void {
+    this.#closeNative({ isApp, errorCode, reason });
+    this.#end(local(this.#handle.localError() ?? { isApp, errorCode, reason }), false);
+  }
+
+  #closeNative({ isApp = true, errorCode = 0, reason = new Uint8Array(0) }: StopOptions): void {
+    try {
+      this.#handle.close(isApp, errorCode, reason);
+    } catch (error) {
+      // It failed inside, and is gone.
+      this.#logger.debug(String(error));
+    }
+    this.#parts.driver.wake();
+  }
+
+  /** Whether the connection hasn't ended. */
+  get #isLive(): boolean {
+    return this.#state.status !== 'closing' && this.#state.status !== 'closed';
+  }
+
+  #expectRunning(): void {
+    if (this.#state.status === 'stopping') throw new errors.ErrorQUICConnectionStopping();
+    if (this.#state.status !== 'running') throw new errors.ErrorQUICConnectionNotRunning();
+  }
+
+  #advance(to: State): void {
+    if (!next[this.#state.status].includes(to.status)) {
+      throw new Error(`${this.#state.status} can't become ${to.status}`);
+    }
+    this.#state = to;
+  }
+
+  #readIds(): { own: QUICConnectionId; peer: QUICConnectionId } {
+    return {
+      own: QUICConnectionId.fromBuffer(this.#handle.sourceId()),
+      peer: QUICConnectionId.fromBuffer(this.#handle.destinationId()),
+    };
+  }
+
+  #readRemote(): { host: Host; port: Port } {
+    const { host, port } = this.#handle.remoteAddress();
+    return { host: toCanonicalIP(host), port: port as Port };
+  }
+
+  #streamHost(): StreamHost {
+    const { handle, driver, config, reasonToCode, codeToReason } = this.#parts;
+    return {
+      handle,
+      emitter: this,
+      chunkSize: config.settings.readableChunkSize,
+      wake: () => driver.wake(),
+      release: (stream) => this.#streams.release(stream),
+      meta: () => this.meta(),
+      reasonToCode: (type, reason) => toCode(reasonToCode, type, reason),
+      codeToReason: (type, code) => toReason(codeToReason, type, code),
+    };
+  }
+}
+
+/** Whether a stop waits for nothing. */
+function isImmediate({ force = true, flush = false }: StopOptions): boolean {
+  return force && !flush;
+}
+
+/** The code for a reason: 0 without a translation, or where it gives what can't be a code. */
+function toCode(translate: StreamReasonToCode | undefined, type: 'read' | 'write', reason: unknown): number {
+  try {
+    const code = translate?.(type, reason) ?? 0;
+    return Number.isSafeInteger(code) && code >= 0 ? code : 0;
+  } catch {
+    return 0;
+  }
+}
+
+/** The reason for a code: an error that names it without a translation, or where that throws. */
+function toReason(translate: StreamCodeToReason | undefined, type: 'read' | 'write', code: number): unknown {
+  try {
+    if (translate !== undefined) return translate(type, code);
+  } catch {
+    // The application has no reason for this code.
+  }
+  return new Error(`${type} ${code}`);
+}
+
+export type { ConnectionDriver, ConnectionOwner, ConnectionParts, QUICConnectionStats };
+export default QUICConnection;

@@ -1,0 +1,400 @@
+import type { Driven, DriverHost } from './Driver';
+import type { EndpointOptions, EndpointStats, NativeConfig, NativeConnection } from './native';
+import type { BoundAddress, OpenTransport, Transport, TransportOptions, TransportStats } from './transport/Transport';
+import type { Host, LoggerLike, Port, ResolveHostname, SocketType } from './types';
+import Driver from './Driver';
+import * as errors from './errors';
+import * as events from './events';
+import { silent } from './logging';
+import { Endpoint, messageOf, nativeCode } from './native';
+import { makePunch, readPunch } from './punch';
+import DgramTransport from './transport/dgram';
+import * as address from './utils/address';
+import Emitter from './utils/emitter';
+import Lifecycle from './utils/lifecycle';
+import { promise } from './utils/promise';
+
+/** What stock systems don't grant without being asked: without it bursts are lost in the kernel. */
+const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
+
+/** How the socket guards its door and its memory; the addon documents each default. */
+type QUICSocketLimits = Pick<
+  EndpointOptions,
+  | 'maxConnections'
+  | 'maxConnectionsPerAddress'
+  | 'maxHalfOpen'
+  | 'maxAcceptsPerSecond'
+  | 'maxBufferedBytes'
+  | 'maxStrays'
+  | 'retry'
+  | 'retryThreshold'
+  | 'tokenKey'
+  | 'statelessResetKey'
+>;
+
+type QUICSocketOptions = QUICSocketLimits & {
+  /** Resolves names; by default the system does. */
+  resolveHostname?: ResolveHostname;
+  logger?: LoggerLike;
+  /** Bytes of socket buffer to ask the system for; default 4 MiB. `stats` shows what was granted. */
+  recvBufferSize?: number;
+  sendBufferSize?: number;
+  /** Binds something else than a UDP socket of `node:dgram`. */
+  openTransport?: OpenTransport;
+};
+
+/** Datagrams of nobody that wait for the end of the turn in which they came; more are dropped, and counted. */
+const MAX_STRAYS = 256;
+
+/** Secrets of a server, for what it hands out. */
+type Keys = { tokenKey: Uint8Array; statelessResetKey: Uint8Array };
+
+/** Counters of a socket. */
+type QUICSocketStats = { endpoint: EndpointStats; transport: TransportStats };
+
+/** Who uses a socket that isn't its own. */
+interface SocketUser {
+  /** The socket is being stopped under its user. */
+  onSocketStopped(): void;
+}
+
+/** Who takes in newcomers. */
+interface Admitter extends SocketUser {
+  admit(handle: NativeConnection, driver: Driver): Driven;
+}
+
+type Running = { endpoint: Endpoint; transport: Transport; driver: Driver };
+
+/** One UDP socket, which carries one server and any number of clients. Can be started and stopped again and again. */
+class QUICSocket extends Emitter implements AsyncDisposable {
+  readonly #options: QUICSocketOptions;
+  readonly #logger: LoggerLike;
+  readonly #lifecycle = new Lifecycle();
+  readonly #users = new Set<SocketUser>();
+  #admitter: Admitter | undefined;
+  #running: Running | undefined;
+  #isReferenced = true;
+  #lastStats: QUICSocketStats | undefined;
+  #closed = promise();
+  /** Resolves names the way this socket was told to. */
+  readonly resolveHostname: ResolveHostname;
+
+  constructor(options: QUICSocketOptions = {}) {
+    super();
+    this.#options = options;
+    this.#logger = options.logger ?? silent;
+    this.resolveHostname = options.resolveHostname ?? address.resolveHostname;
+  }
+
+  /** The address it is bound to, not a name. A wildcard means every interface. */
+  get host(): Host {
+    return this.#address.host;
+  }
+
+  /** The port it is bound to; never 0. */
+  get port(): Port {
+    return this.#address.port;
+  }
+
+  /** What it speaks: bound to `::` both, unless `ipv6Only`. */
+  get type(): SocketType {
+    return this.#address.type;
+  }
+
+  get closed(): boolean {
+    return this.#running === undefined;
+  }
+
+  /** Resolves when the socket is closed; a new one for each start. */
+  get closedP(): Promise<void> {
+    return this.#closed.p;
+  }
+
+  /** Counters; of a stopped socket the last ones. */
+  get stats(): QUICSocketStats | undefined {
+    if (this.#running === undefined) return this.#lastStats;
+    const { endpoint, transport } = this.#running;
+    return { endpoint: endpoint.stats(), transport: { ...transport.stats } };
+  }
+
+  /**
+   * Binds.
+   *
+   * @param options.host - address or name; default `::`, which is both families
+   * @param options.port - default 0: the system chooses
+   * @param options.reuseAddr - let others bind the same port; default false
+   * @param options.ipv6Only - let `::` mean IPv6 alone; default false
+   * @throws {errors.ErrorQUICHostInvalid} the name can't be resolved
+   * @throws {errors.ErrorQUICPortInvalid}
+   * @throws {errors.ErrorQUICSocketInvalidBindAddress} the system doesn't let us have this address
+   */
+  async start(options: { host?: string; port?: number; reuseAddr?: boolean; ipv6Only?: boolean } = {}): Promise<void> {
+    return this.#lifecycle.start(async () => {
+      this.tell(events.EventQUICSocketStart, undefined);
+      const transport = await this.#open(options);
+      this.#running = this.#run(transport);
+      this.#closed = promise();
+      this.#logger.info(`Started QUICSocket on ${address.buildAddress(this.host, this.port)}`);
+      this.tell(events.EventQUICSocketStarted, undefined);
+    });
+  }
+
+  /**
+   * Frees the address.
+   *
+   * @param options.force - also with live connections, which end at once, without telling their peers
+   * @throws {errors.ErrorQUICSocketConnectionsActive} there are live connections, and no force
+   */
+  async stop({ force = false }: { force?: boolean } = {}): Promise<void> {
+    return this.#lifecycle.stop(async () => {
+      const active = [...(this.#running?.driver.connections ?? [])].filter((connection) => connection.isActive);
+      if (!force && active.length > 0) {
+        throw new errors.ErrorQUICSocketConnectionsActive(`${active.length} connections are active`);
+      }
+      this.tell(events.EventQUICSocketStop, undefined);
+      await this.#close();
+      this.tell(events.EventQUICSocketClose, undefined);
+      this.#logger.info('Stopped QUICSocket');
+      this.tell(events.EventQUICSocketStopped, undefined);
+    });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop({ force: true });
+  }
+
+  /**
+   * Sends a bare datagram, which belongs to no connection. Resolves to the bytes sent.
+   *
+   * @throws {errors.ErrorQUICSocketNotRunning}
+   * @throws {errors.ErrorQUICSocketInvalidSendAddress} the socket doesn't reach this kind of address
+   * @throws {TypeError} an argument is missing
+   * @throws {RangeError} the port is 0
+   */
+  async send(data: string | Uint8Array | readonly unknown[], port: number, host: string): Promise<number>;
+  async send(data: string | Uint8Array, offset: number, length: number, port: number, host: string): Promise<number>;
+  async send(data: string | Uint8Array | readonly unknown[], ...params: (number | string)[]): Promise<number> {
+    const { transport } = this.#expectRunning();
+    const isSlice = params.length >= 4;
+    const [port, host] = isSlice ? params.slice(2) : params;
+    const bytes = isSlice ? slice(toBytes(data), params[0], params[1]) : toBytes(data);
+    const [to, toPort] = await this.#resolveTarget(host, port);
+    await transport.sendRaw(bytes, to, toPort);
+    return bytes.byteLength;
+  }
+
+  /**
+   * Sends one punch packet: a bare datagram that no other protocol on the port takes for its own. Resolves to its nonce;
+   * `EventQUICSocketDatagram` at the other side shows the same.
+   */
+  async sendPunch(host: string, port: number, { nonce }: { nonce?: Uint8Array } = {}): Promise<Uint8Array> {
+    const punch = makePunch(nonce);
+    await this.send(punch.packet, port, host);
+    return punch.nonce;
+  }
+
+  /** Keeps the process alive while started; so it is by default. */
+  ref(): this {
+    return this.#setReferenced(true);
+  }
+
+  /** Lets the process exit although the socket is started. */
+  unref(): this {
+    return this.#setReferenced(false);
+  }
+
+  /** @internal Whether it is started, and not about to stop. */
+  get isRunning(): boolean {
+    return this.#lifecycle.status === 'running' && this.#running !== undefined;
+  }
+
+  /** @internal Passes events on to the object that the socket belongs to. */
+  relayEventsTo(outer: Emitter): void {
+    this.relayTo(outer);
+  }
+
+  /** @internal Tells `user` when the socket is stopped under it. */
+  attach(user: SocketUser): void {
+    this.#users.add(user);
+  }
+
+  /** @internal */
+  detach(user: SocketUser): void {
+    this.#users.delete(user);
+  }
+
+  /** @internal Accepts newcomers by these settings, or changes the settings. */
+  listen(config: NativeConfig, admitter: Admitter): void {
+    this.#expectRunning().endpoint.listen(config);
+    this.#admitter = admitter;
+  }
+
+  /** @internal Takes the secrets of a server, but for those that the socket was given itself. */
+  useKeys(keys: Keys): void {
+    const { endpoint } = this.#expectRunning();
+    if (this.#options.tokenKey === undefined) endpoint.setTokenKey(keys.tokenKey);
+    if (this.#options.statelessResetKey !== undefined) return;
+    try {
+      endpoint.setStatelessResetKey(keys.statelessResetKey);
+    } catch (error) {
+      // There are connections already, whose ids bear the mark of the old key.
+      if (nativeCode(error) !== 'Limit') throw error;
+      this.#logger.warn('The server came too late to set the key of stateless resets: the socket has connections');
+    }
+  }
+
+  /** @internal Accepts no newcomers any more. */
+  unlisten(admitter: Admitter): void {
+    if (this.#admitter !== admitter) return;
+    this.#admitter = undefined;
+    this.#running?.endpoint.unlisten();
+  }
+
+  /** @internal Dials, and gives what is dialled to the owner that `own` makes. */
+  dial<D extends Driven>(
+    config: NativeConfig,
+    host: Host,
+    port: Port,
+    serverName: string,
+    own: (handle: NativeConnection, driver: Driver) => D,
+  ): D {
+    const { driver } = this.#expectRunning();
+    const handle = driver.connect(config, host, port, serverName);
+    const connection = own(handle, driver);
+    driver.own(handle, connection);
+    return connection;
+  }
+
+  /** @internal The error of a call that needs a running socket. */
+  #expectRunning(): Running {
+    if (this.#running === undefined) throw new errors.ErrorQUICSocketNotRunning();
+    return this.#running;
+  }
+
+  get #address(): BoundAddress {
+    return this.#expectRunning().transport.address;
+  }
+
+  async #open(options: { host?: string; port?: number; reuseAddr?: boolean; ipv6Only?: boolean }): Promise<Transport> {
+    const { host = '::', reuseAddr = false, ipv6Only = false } = options;
+    const port = address.toPort(options.port ?? 0);
+    const [resolved] = await address.resolveHost(host, this.resolveHostname);
+    const bindOptions: TransportOptions = {
+      host: address.toCanonicalIP(resolved),
+      port,
+      reuseAddr,
+      ipv6Only,
+      recvBufferSize: this.#options.recvBufferSize ?? SOCKET_BUFFER_BYTES,
+      sendBufferSize: this.#options.sendBufferSize ?? SOCKET_BUFFER_BYTES,
+    };
+    const open = this.#options.openTransport ?? ((wanted: TransportOptions) => DgramTransport.open(wanted));
+    try {
+      return await open(bindOptions);
+    } catch (error) {
+      const wanted = address.buildAddress(host, port);
+      throw new errors.ErrorQUICSocketInvalidBindAddress(`${wanted}: ${messageOf(error)}`, { cause: error });
+    }
+  }
+
+  #run(transport: Transport): Running {
+    const endpoint = new Endpoint(endpointOptions(this.#options));
+    endpoint.setLocalAddress(transport.address.host, transport.address.port);
+    const driver = new Driver(endpoint, transport, this.#driverHost());
+    driver.setReferenced(this.#isReferenced);
+    return { endpoint, transport, driver };
+  }
+
+  #driverHost(): DriverHost {
+    return {
+      admit: (handle, driver) => this.#admitter?.admit(handle, driver),
+      onStray: (endpoint) => this.#onStray(endpoint),
+      onDead: (error) => this.#onDead(error),
+    };
+  }
+
+  async #close(): Promise<void> {
+    const running = this.#running;
+    if (running === undefined) return;
+    this.#lastStats = this.stats;
+    this.#admitter = undefined;
+    const users = [...this.#users];
+    this.#users.clear();
+    // First, so that they can say themselves why their connections end.
+    for (const user of users) user.onSocketStopped();
+    await running.driver.close();
+    this.#running = undefined;
+    this.#closed.resolveP();
+  }
+
+  #onStray(endpoint: Endpoint): void {
+    for (let stray = endpoint.takeStray(); stray !== null; stray = endpoint.takeStray()) {
+      const { data, host, port } = stray;
+      this.tell(events.EventQUICSocketDatagram, {
+        data,
+        host: host as Host,
+        port: port as Port,
+        punchNonce: readPunch(data),
+      });
+    }
+  }
+
+  #onDead(cause: Error): void {
+    const error = new errors.ErrorQUICSocketInternal(`The socket failed: ${cause.message}`, { cause });
+    this.#logger.error(error.message);
+    this.tell(events.EventQUICSocketError, error);
+    void this.stop({ force: true });
+  }
+
+  async #resolveTarget(host: unknown, port: unknown): Promise<[Host, Port]> {
+    if (typeof host !== 'string' || typeof port !== 'number') {
+      throw new TypeError('expected a port, a number, and a host, a string');
+    }
+    if (!address.isPort(port) || port === 0)
+      throw new RangeError(`port is ${port}: expected an integer from 1 to 65535`);
+    const [resolved, udpType] = await address.resolveHost(host, this.resolveHostname);
+    const invalid = errors.ErrorQUICSocketInvalidSendAddress;
+    return [address.validateTarget(this.host, this.type, resolved, udpType, invalid), port];
+  }
+
+  #setReferenced(isReferenced: boolean): this {
+    this.#isReferenced = isReferenced;
+    this.#running?.driver.setReferenced(isReferenced);
+    return this;
+  }
+}
+
+/** The addon's part of the options. */
+function endpointOptions(options: QUICSocketOptions): EndpointOptions {
+  const limits: QUICSocketLimits = {
+    maxConnections: options.maxConnections,
+    maxConnectionsPerAddress: options.maxConnectionsPerAddress,
+    maxHalfOpen: options.maxHalfOpen,
+    maxAcceptsPerSecond: options.maxAcceptsPerSecond,
+    maxBufferedBytes: options.maxBufferedBytes,
+    maxStrays: options.maxStrays ?? MAX_STRAYS,
+    retry: options.retry,
+    retryThreshold: options.retryThreshold,
+    tokenKey: options.tokenKey,
+    statelessResetKey: options.statelessResetKey,
+  };
+  // The addon takes a setting that is there for one that was set.
+  return Object.fromEntries(Object.entries(limits).filter(([, value]: [string, unknown]) => value !== undefined));
+}
+
+function toBytes(data: string | Uint8Array | readonly unknown[]): Uint8Array {
+  if (typeof data === 'string') return Buffer.from(data);
+  if (data instanceof Uint8Array) return data;
+  if (Array.isArray(data)) return Buffer.concat(data.map((part: unknown) => toBytes(part as string | Uint8Array)));
+  throw new TypeError('expected the data as string, bytes, or an array of them');
+}
+
+function slice(bytes: Uint8Array, offset: unknown, length: unknown): Uint8Array {
+  if (typeof offset !== 'number' || typeof length !== 'number') throw new TypeError('expected an offset and a length');
+  if (offset < 0 || length < 0 || offset + length > bytes.byteLength) {
+    throw new RangeError(`${length} bytes from ${offset} are more than there are`);
+  }
+  return bytes.subarray(offset, offset + length);
+}
+
+export type { QUICSocketLimits, QUICSocketOptions, QUICSocketStats, Keys, SocketUser, Admitter };
+export default QUICSocket;

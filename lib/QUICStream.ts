@@ -1,0 +1,526 @@
+import type { Duplex } from 'node:stream';
+import type { ReadableStream, WritableStream } from 'node:stream/web';
+import type { NativeConnection } from './native';
+import type { HalfWatcher } from './streamAdapters';
+import type { ConnectionMetadata, PromiseDeconstructed, StreamId } from './types';
+import * as errors from './errors';
+import * as events from './events';
+import { BLOCKED, FINISHED, Shutdown, peerCode, readEnds, readLength } from './native';
+import { toDuplex, toReadable, toWritable } from './streamAdapters';
+import Emitter from './utils/emitter';
+import { promise, quiet } from './utils/promise';
+
+/** What a stream needs of its connection. */
+interface StreamHost {
+  readonly handle: NativeConnection;
+  readonly emitter: Emitter;
+  readonly chunkSize: number;
+  /** Something may want to be sent. */
+  wake(): void;
+  /** Both halves have ended. */
+  release(stream: QUICStream): void;
+  meta(): ConnectionMetadata;
+  /** The user's translations; neither throws. */
+  reasonToCode(type: 'read' | 'write', reason: unknown): number;
+  codeToReason(type: 'read' | 'write', code: number): unknown;
+}
+
+/** One direction of a stream. Writing is `ending` while its end waits to be taken. */
+type Half =
+  | { readonly status: 'open' }
+  | { readonly status: 'ending' }
+  | { readonly status: 'ended' }
+  | { readonly status: 'failed'; readonly reason: unknown };
+
+const OPEN: Half = { status: 'open' };
+const ENDING: Half = { status: 'ending' };
+const ENDED: Half = { status: 'ended' };
+
+const next: Record<Half['status'], readonly Half['status'][]> = {
+  open: ['ending', 'ended', 'failed'],
+  ending: ['ended', 'failed'],
+  ended: [],
+  failed: [],
+};
+
+function advance(from: Half, to: Half): Half {
+  if (!next[from.status].includes(to.status)) throw new Error(`${from.status} can't become ${to.status}`);
+  return to;
+}
+
+/** Bytes that wait to be taken. */
+type PendingWrite = {
+  bytes: Uint8Array;
+  isLast: boolean;
+  resolve: () => void;
+  reject: (reason: unknown) => void;
+};
+
+type PendingRead = { resolve: (chunk: Uint8Array | null) => void; reject: (reason: unknown) => void };
+
+const EMPTY = new Uint8Array(0);
+
+/** What a write that was taken at once gives: no promise of its own. */
+const TAKEN = Promise.resolve();
+
+/** Small chunks are copied out of here, so that none holds more memory than it has bytes. */
+const scratch = Buffer.allocUnsafeSlow(64 * 1024);
+
+/**
+ * One stream of a connection. Read and write it by the lean calls (`read`, `write`, `end`, `for await`), as web streams
+ * (`readable`, `writable`), or as a Node stream (`toDuplex`): choose one way for each direction.
+ */
+class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisposable {
+  readonly streamId: StreamId;
+  readonly type: 'bidi' | 'uni';
+  readonly initiated: 'local' | 'peer';
+  readonly #host: StreamHost;
+  readonly #handle: NativeConnection;
+  /** Whether the peer's credit covers this stream, so that the connection knows it. */
+  #isOpened: boolean;
+  #read: Half;
+  #write: Half;
+  #reads: PendingRead[] = [];
+  #writes: PendingWrite[] = [];
+  /** Halves shut down before the stream was opened, with their codes. */
+  #shutdowns: [Shutdown, number][] = [];
+  #priority: [urgency: number, incremental: boolean] | undefined;
+  /** What came before the connection ended, and wasn't read yet. */
+  #leftovers: Uint8Array[] = [];
+  #isBulk = false;
+  #bytesRead = 0;
+  #bytesWritten = 0;
+  #closed: PromiseDeconstructed<void> | undefined;
+  #readWatcher: HalfWatcher | undefined;
+  #writeWatcher: HalfWatcher | undefined;
+  #readable: ReadableStream<Uint8Array> | undefined;
+  #writable: WritableStream<Uint8Array> | undefined;
+
+  /** @internal Streams are made by their connection. */
+  constructor(host: StreamHost, streamId: StreamId, initiated: 'local' | 'peer', isOpened: boolean) {
+    super();
+    this.relayTo(host.emitter);
+    this.#host = host;
+    this.#handle = host.handle;
+    this.streamId = streamId;
+    this.initiated = initiated;
+    // RFC 9000 §2.1: the second bit tells the kind.
+    this.type = (streamId & 2) === 0 ? 'bidi' : 'uni';
+    this.#isOpened = isOpened;
+    this.#read = this.type === 'uni' && initiated === 'local' ? ENDED : OPEN;
+    this.#write = this.type === 'uni' && initiated === 'peer' ? ENDED : OPEN;
+  }
+
+  get readClosed(): boolean {
+    return isClosed(this.#read);
+  }
+
+  get writeClosed(): boolean {
+    return isClosed(this.#write);
+  }
+
+  get closed(): boolean {
+    return this.readClosed && this.writeClosed;
+  }
+
+  /** Resolves when both directions have ended, however they did. */
+  get closedP(): Promise<void> {
+    if (this.#closed === undefined) {
+      this.#closed = promise();
+      if (this.closed) this.#closed.resolveP();
+    }
+    return this.#closed.p;
+  }
+
+  /** Whom the stream's connection joins, and by which certificates. */
+  get meta(): ConnectionMetadata {
+    return this.#host.meta();
+  }
+
+  /** Bytes that went through this stream: read by the application, and taken from it. */
+  get stats(): { bytesRead: number; bytesWritten: number } {
+    return { bytesRead: this.#bytesRead, bytesWritten: this.#bytesWritten };
+  }
+
+  /** The reading side as a web stream; the peer can send no more than it takes. */
+  get readable(): ReadableStream<Uint8Array> {
+    return (this.#readable ??= toReadable(this));
+  }
+
+  /** The writing side as a web stream; `writer.ready` waits while the peer takes no more. */
+  get writable(): WritableStream<Uint8Array> {
+    return (this.#writable ??= toWritable(this));
+  }
+
+  /** Both sides as one Node stream. */
+  toDuplex(): Duplex {
+    return toDuplex(this);
+  }
+
+  /** The next bytes; `null` at the end. Rejects with the reason why reading was given up, by us or by the peer. */
+  read(): Promise<Uint8Array | null> {
+    try {
+      const chunk = this.readNow();
+      if (chunk !== undefined) return Promise.resolve(chunk);
+    } catch (reason) {
+      return rejected(reason);
+    }
+    return quiet(new Promise((resolve, reject) => this.#reads.push({ resolve, reject })));
+  }
+
+  /**
+   * Sends bytes. Resolves when all are taken; until then leave them unchanged. Await it to write no faster than the peer
+   * reads. Rejects with the reason why writing was given up, by us or by the peer.
+   */
+  write(chunk: Uint8Array): Promise<void> {
+    return this.#offer(chunk, false);
+  }
+
+  /** Sends the last bytes, if any, and the end. Resolves when they are taken; a second end is none. */
+  end(chunk: Uint8Array = EMPTY): Promise<void> {
+    if (chunk.byteLength === 0 && (this.#write.status === 'ending' || this.#write.status === 'ended')) return TAKEN;
+    return this.#offer(chunk, true);
+  }
+
+  /** Reads no more, and tells the peer by a code. What waits to be read is dropped. */
+  cancelRead(reason?: unknown): void {
+    if (isClosed(this.#read)) return;
+    const code = this.#host.reasonToCode('read', reason);
+    this.#discard();
+    this.#shutdown(Shutdown.Read, code);
+    this.#failRead(reason, localRead(code, reason));
+    this.#tellReadWatcher();
+  }
+
+  /** Writes no more, and tells the peer by a code. What wasn't sent yet is dropped. */
+  abortWrite(reason?: unknown): void {
+    if (isClosed(this.#write)) return;
+    const code = this.#host.reasonToCode('write', reason);
+    this.#shutdown(Shutdown.Write, code);
+    this.#failWrite(reason, localWrite(code, reason));
+  }
+
+  /** Gives up both directions; here everything that waits rejects with `reason` itself. A field, so that it stays bound. */
+  readonly cancel = (reason?: unknown): void => {
+    this.cancelRead(reason);
+    this.abortWrite(reason);
+  };
+
+  /** @internal Gives up all but what was written up to an end. */
+  abandon(reason: unknown): void {
+    this.cancelRead(reason);
+    if (this.#write.status === 'open') this.abortWrite(reason);
+  }
+
+  /** Waits until both directions have ended; with `force`, the default, gives them up first. */
+  async destroy({ force = true, reason }: { force?: boolean; reason?: unknown } = {}): Promise<void> {
+    if (force) this.cancel(reason);
+    await this.closedP;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.destroy();
+  }
+
+  /** Chunks until the end; leaving the loop early gives up reading. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, void> {
+    try {
+      for (let chunk = await this.read(); chunk !== null; chunk = await this.read()) yield chunk;
+    } finally {
+      this.cancelRead();
+    }
+  }
+
+  /**
+   * Which streams go first when there is more to send than may be sent.
+   *
+   * @param urgency - 0 (first) to 255; default 127
+   * @param incremental - whether it shares with others of its urgency (default), or they are sent one after the other
+   */
+  priority(urgency: number, incremental = true): void {
+    if (this.writeClosed) return;
+    this.#priority = [urgency, incremental];
+    if (this.#isOpened) this.#handle.streamPriority(this.streamId, urgency, incremental);
+  }
+
+  /** @internal Reads what is there, without waiting: `undefined` if nothing is. */
+  readNow(): Uint8Array | null | undefined {
+    return this.#reads.length === 0 ? this.#take() : undefined;
+  }
+
+  /** @internal Whether reading has ended and nothing is left to be read. */
+  get isReadDone(): boolean {
+    return this.#read.status === 'ended' && this.#leftovers.length === 0;
+  }
+
+  /** @internal */
+  watchRead(watcher: HalfWatcher): void {
+    this.#readWatcher = watcher;
+    this.#tellReadWatcher();
+  }
+
+  /** @internal */
+  watchWrite(watcher: HalfWatcher): void {
+    this.#writeWatcher = watcher;
+    if (isClosed(this.#write)) watcher(failureOf(this.#write));
+  }
+
+  /** @internal The peer's credit covers it now. */
+  onOpened(): void {
+    this.#isOpened = true;
+    if (this.#priority !== undefined) this.#handle.streamPriority(this.streamId, ...this.#priority);
+    for (const [direction, code] of this.#shutdowns) this.#handle.streamShutdown(this.streamId, direction, code);
+    this.#shutdowns = [];
+    this.onWritable();
+  }
+
+  /** @internal Data, the end, or a reset came. */
+  onReadable(): void {
+    this.#serveReads();
+    // Nobody reads now, but everybody wants to know of the end.
+    if (this.#read.status !== 'open' || !this.#handle.streamFinished(this.streamId)) return;
+    try {
+      this.#receive(EMPTY);
+    } catch {
+      // Reset by the peer: those concerned have been told.
+    }
+    this.#tellReadWatcher();
+  }
+
+  /** @internal There is room again, or the peer reads no more. */
+  onWritable(): void {
+    if (isClosed(this.#write)) return;
+    for (let write = this.#writes.at(0); write !== undefined; write = this.#writes.at(0)) {
+      const taken = this.#push(write.bytes, write.isLast);
+      if (taken < 0) return;
+      if (taken < write.bytes.byteLength || !this.#isOpened) {
+        write.bytes = write.bytes.subarray(taken);
+        return;
+      }
+      this.#writes.shift();
+      write.resolve();
+      if (write.isLast) this.#endWrite();
+    }
+    if (this.#isOpened) this.#learnStop(this.#handle.streamCapacity(this.streamId));
+  }
+
+  /** @internal The connection ended: what came before can still be read, if `keepsReceived`. */
+  onConnectionEnd(error: unknown, keepsReceived: boolean): void {
+    if (keepsReceived) this.#rescue();
+    if (!isClosed(this.#read)) {
+      this.#failRead(error, localRead(this.#host.reasonToCode('read', error), error));
+    }
+    this.#tellReadWatcher();
+    if (!isClosed(this.#write)) {
+      this.#failWrite(error, localWrite(this.#host.reasonToCode('write', error), error));
+    }
+  }
+
+  /** Takes what can be read now: bytes, `null` at the end, `undefined` if nothing is there. Throws when reading failed. */
+  #take(): Uint8Array | null | undefined {
+    const leftover = this.#leftovers.shift();
+    if (leftover !== undefined) return leftover;
+    if (this.#read.status === 'failed') throw this.#read.reason;
+    if (this.#read.status === 'ended') return null;
+    if (!this.#isOpened) return undefined;
+    return this.#isBulk ? this.#takeBulk() : this.#takeSmall();
+  }
+
+  /** Copies out of the scratch buffer; once chunks are full, they are read where they stay. */
+  #takeSmall(): Uint8Array | null | undefined {
+    const size = Math.min(this.#host.chunkSize, scratch.length);
+    const length = this.#receive(size === scratch.length ? scratch : scratch.subarray(0, size));
+    if (length === undefined || length === null) return length;
+    this.#isBulk = length === size;
+    return Buffer.from(scratch.subarray(0, length));
+  }
+
+  #takeBulk(): Uint8Array | null | undefined {
+    const buffer = Buffer.allocUnsafeSlow(this.#host.chunkSize);
+    const length = this.#receive(buffer);
+    if (length === undefined || length === null) return length;
+    this.#isBulk = length === buffer.length;
+    return length * 2 > buffer.length ? buffer.subarray(0, length) : Buffer.from(buffer.subarray(0, length));
+  }
+
+  /** Reads into a buffer: bytes read, `null` at the end, `undefined` if nothing is there. Throws when reading failed. */
+  #receive(buffer: Uint8Array): number | null | undefined {
+    const packed = this.#handle.streamRead(this.streamId, buffer);
+    if (packed === BLOCKED) return undefined;
+    // Reading gives the peer credit, or takes note of its reset.
+    this.#host.wake();
+    if (packed < FINISHED) throw this.#onReset(peerCode(packed));
+    const isEnd = packed === FINISHED || readEnds(packed);
+    const length = packed === FINISHED ? 0 : readLength(packed);
+    this.#bytesRead += length;
+    if (isEnd) this.#endRead();
+    if (length > 0) return length;
+    return isEnd ? null : undefined;
+  }
+
+  /** Gives those who wait what is there. */
+  #serveReads(): void {
+    for (let read = this.#reads.shift(); read !== undefined; read = this.#reads.shift()) {
+      let chunk: Uint8Array | null | undefined;
+      try {
+        chunk = this.#take();
+      } catch (reason) {
+        read.reject(reason);
+        return;
+      }
+      if (chunk === undefined) {
+        this.#reads.unshift(read);
+        return;
+      }
+      read.resolve(chunk);
+    }
+  }
+
+  #onReset(code: number): unknown {
+    const reason = this.#host.codeToReason('read', code);
+    const message = `The peer reset the stream with code ${code}`;
+    this.#failRead(reason, new errors.ErrorQUICStreamPeerRead(message, { data: { code }, cause: reason }));
+    return reason;
+  }
+
+  /** Before the connection goes, reads all that came; bounded by the windows we gave the peer. */
+  #rescue(): void {
+    this.#serveReads();
+    if (this.#read.status !== 'open' || this.#reads.length > 0) return;
+    const rescued: Uint8Array[] = [];
+    try {
+      for (let chunk = this.#take(); chunk instanceof Uint8Array; chunk = this.#take()) rescued.push(chunk);
+    } catch {
+      // Reset, or the addon has let go already.
+    }
+    this.#leftovers = rescued;
+  }
+
+  #offer(chunk: Uint8Array, isLast: boolean): Promise<void> {
+    if (this.#write.status !== 'open') return rejected(this.#whyNotWritable());
+    if (isLast) this.#write = advance(this.#write, ENDING);
+    let bytes = chunk;
+    if (this.#writes.length === 0 && this.#isOpened) {
+      const taken = this.#push(chunk, isLast);
+      if (taken < 0) return rejected(this.#whyNotWritable());
+      if (taken === chunk.byteLength) {
+        if (isLast) this.#endWrite();
+        return TAKEN;
+      }
+      bytes = chunk.subarray(taken);
+    }
+    return quiet(new Promise((resolve, reject) => this.#writes.push({ bytes, isLast, resolve, reject })));
+  }
+
+  /** Hands bytes over: how many were taken; -1 if the peer reads no more. */
+  #push(bytes: Uint8Array, isLast: boolean): number {
+    if (!this.#isOpened) return 0;
+    const packed = this.#handle.streamWrite(this.streamId, bytes, isLast);
+    this.#host.wake();
+    if (packed >= 0) {
+      this.#bytesWritten += packed;
+      return packed;
+    }
+    if (packed === FINISHED) this.#onStopped(0);
+    else this.#learnStop(packed);
+    return -1;
+  }
+
+  /** Looks in a packed answer whether the peer reads no more. */
+  #learnStop(packed: number): void {
+    if (packed < FINISHED) this.#onStopped(peerCode(packed));
+  }
+
+  #onStopped(code: number): void {
+    const reason = this.#host.codeToReason('write', code);
+    const message = `The peer stopped the stream with code ${code}`;
+    this.#failWrite(reason, new errors.ErrorQUICStreamPeerWrite(message, { data: { code }, cause: reason }));
+  }
+
+  /** quiche forgets a stream that is shut down for reading only if nothing that came is left unread. */
+  #discard(): void {
+    if (!this.#isOpened) return;
+    let packed = 0;
+    while (packed >= 0 && !readEnds(packed)) packed = this.#handle.streamRead(this.streamId, scratch);
+  }
+
+  #whyNotWritable(): unknown {
+    if (this.#write.status === 'failed') return this.#write.reason;
+    return new errors.ErrorQUICStreamInternal('The writing side has ended: nothing can be written after it');
+  }
+
+  #shutdown(direction: Shutdown, code: number): void {
+    if (this.#isOpened) this.#handle.streamShutdown(this.streamId, direction, code);
+    else this.#shutdowns.push([direction, code]);
+    this.#host.wake();
+  }
+
+  #endRead(): void {
+    this.#read = advance(this.#read, ENDED);
+    for (const read of this.#reads.splice(0)) read.resolve(null);
+    this.tell(events.EventQUICStreamCloseRead, undefined);
+    this.#closeIfDone();
+  }
+
+  #endWrite(): void {
+    this.#write = advance(this.#write, ENDED);
+    this.tell(events.EventQUICStreamCloseWrite, undefined);
+    this.#writeWatcher?.(null);
+    this.#closeIfDone();
+  }
+
+  #failRead(reason: unknown, error: errors.ErrorQUICStreamLocalRead | errors.ErrorQUICStreamPeerRead): void {
+    this.#read = advance(this.#read, { status: 'failed', reason });
+    for (const read of this.#reads.splice(0)) read.reject(reason);
+    this.tell(events.EventQUICStreamError, error);
+    this.tell(events.EventQUICStreamCloseRead, error);
+    this.#closeIfDone();
+  }
+
+  #failWrite(reason: unknown, error: errors.ErrorQUICStreamLocalWrite | errors.ErrorQUICStreamPeerWrite): void {
+    this.#write = advance(this.#write, { status: 'failed', reason });
+    for (const write of this.#writes.splice(0)) write.reject(reason);
+    this.#writeWatcher?.({ reason });
+    this.tell(events.EventQUICStreamError, error);
+    this.tell(events.EventQUICStreamCloseWrite, error);
+    this.#closeIfDone();
+  }
+
+  /** Tells a web stream or Node stream of the end, once it can't read on. */
+  #tellReadWatcher(): void {
+    if (isClosed(this.#read) && this.#leftovers.length === 0) this.#readWatcher?.(failureOf(this.#read));
+  }
+
+  #closeIfDone(): void {
+    if (!this.closed) return;
+    this.tell(events.EventQUICStreamDestroy, undefined);
+    this.#closed?.resolveP();
+    this.#host.release(this);
+    this.tell(events.EventQUICStreamDestroyed, undefined);
+  }
+}
+
+function isClosed(half: Half): boolean {
+  return half.status === 'ended' || half.status === 'failed';
+}
+
+function failureOf(half: Half): { reason: unknown } | null {
+  return half.status === 'failed' ? { reason: half.reason } : null;
+}
+
+/** A rejection that ends no process, when nobody awaits it. */
+function rejected<T>(reason: unknown): Promise<T> {
+  // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- a reason is the application's
+  return quiet(Promise.reject<T>(reason));
+}
+
+function localRead(code: number, cause: unknown): errors.ErrorQUICStreamLocalRead {
+  return new errors.ErrorQUICStreamLocalRead('Reading was given up', { data: { code }, cause });
+}
+
+function localWrite(code: number, cause: unknown): errors.ErrorQUICStreamLocalWrite {
+  return new errors.ErrorQUICStreamLocalWrite('Writing was given up', { data: { code }, cause });
+}
+
+export type { StreamHost };
+export default QUICStream;

@@ -1,0 +1,209 @@
+import type { TlsSettings } from './native';
+import type { QUICConfig } from './types';
+import tls from 'node:tls';
+import * as errors from './errors';
+import { NativeConfig, messageOf, nativeCode } from './native';
+import { collectPEMs, pemsToDERs } from './utils/pem';
+
+const MiB = 1024 * 1024;
+
+/** Defaults of a connection, client's side. */
+const clientDefault: QUICConfig = {
+  // The addon's list: Ed25519, ECDSA with SHA-256, 384, 512, RSA-PSS and RSA with the same.
+  sigalgs: undefined,
+  verifyPeer: true,
+  grease: true,
+  keepAliveIntervalTime: undefined,
+  maxIdleTimeout: 0,
+  // Punching through a NAT takes time.
+  handshakeTimeout: 30_000,
+  maxRecvUdpPayloadSize: 65_527,
+  maxSendUdpPayloadSize: 1350,
+  initialMaxData: 10 * MiB,
+  initialMaxStreamDataBidiLocal: MiB,
+  initialMaxStreamDataBidiRemote: MiB,
+  initialMaxStreamDataUni: MiB,
+  initialMaxStreamsBidi: 100,
+  initialMaxStreamsUni: 100,
+  maxConnectionWindow: 24 * MiB,
+  maxStreamWindow: 16 * MiB,
+  // 0: as many as the addon thinks fit.
+  enableDgram: [true, 0, 0],
+  disableActiveMigration: true,
+  // A placeholder: name your own protocol.
+  applicationProtos: ['quic'],
+  enableEarlyData: true,
+  readableChunkSize: 64 * 1024,
+  congestionControl: 'cubic',
+};
+
+/** Defaults of a connection, server's side: its clients need no certificate. */
+const serverDefault: QUICConfig = { ...clientDefault, verifyPeer: false };
+
+/** Milliseconds that a handshake of an accepted connection may take, unless a server says otherwise: no limit of its own. */
+const minIdleTimeout = Infinity;
+
+/** quiche retires an abandoned path's id late: with its default, 2, the second NAT rebinding kills a connection. */
+const ACTIVE_CONNECTION_ID_LIMIT = 8;
+
+/** Datagrams that may wait, where the settings leave it open. */
+const DATAGRAM_QUEUE = 1024;
+
+/** The largest value of a transport parameter that we can write as a number. */
+const MAX = Number.MAX_SAFE_INTEGER;
+
+/** Whole numbers among the settings, with what they may be. */
+const ranges = {
+  maxIdleTimeout: [0, MAX],
+  handshakeTimeout: [0, MAX],
+  maxRecvUdpPayloadSize: [1200, 65_527],
+  maxSendUdpPayloadSize: [1200, 65_527],
+  initialMaxData: [0, MAX],
+  initialMaxStreamDataBidiLocal: [0, MAX],
+  initialMaxStreamDataBidiRemote: [0, MAX],
+  initialMaxStreamDataUni: [0, MAX],
+  // RFC 9000 §4.6: 2^60 is the protocol's limit; 2^53-1 is ours.
+  initialMaxStreamsBidi: [0, MAX],
+  initialMaxStreamsUni: [0, MAX],
+  maxConnectionWindow: [0, MAX],
+  maxStreamWindow: [0, MAX],
+  readableChunkSize: [1, 64 * MiB],
+} as const satisfies Partial<Record<keyof QUICConfig, readonly [number, number]>>;
+
+/** Settings that were checked, and what is made of them once for all connections that share them. */
+type ResolvedConfig = {
+  readonly settings: QUICConfig;
+  readonly native: NativeConfig;
+  /** Our own chain and our trust anchors, DER. */
+  readonly certs: Uint8Array[];
+  readonly ca: Uint8Array[];
+};
+
+/** Checks settings and hands them to the addon. */
+function resolveConfig(
+  side: 'client' | 'server',
+  defaults: QUICConfig,
+  input: Partial<QUICConfig>,
+  handshakeTimeout = Infinity,
+): ResolvedConfig {
+  const settings = { ...defaults, ...withoutUndefined(input) };
+  check(settings);
+  const pems = { key: collectPEMs(settings.key), cert: collectPEMs(settings.cert), ca: collectPEMs(settings.ca) };
+  if (pems.key.length !== pems.cert.length) {
+    throw new errors.ErrorQUICConfig(`${pems.key.length} keys don't match ${pems.cert.length} certificate chains`);
+  }
+  if (side === 'server' && pems.cert.length === 0) {
+    throw new errors.ErrorQUICConfig('a server needs a key and a certificate chain');
+  }
+  const native = refusalsNamed(() => {
+    const config = NativeConfig.withTls(tlsSettings(side, settings, pems));
+    apply(config, settings, handshakeTimeout);
+    return config;
+  });
+  return { settings, native, certs: pemsToDERs(pems.cert), ca: pemsToDERs(pems.ca) };
+}
+
+function withoutUndefined(input: Partial<QUICConfig>): Partial<QUICConfig> {
+  return Object.fromEntries(Object.entries(input).filter(([, value]: [string, unknown]) => value !== undefined));
+}
+
+function check(settings: QUICConfig): void {
+  for (const [name, [least, most]] of Object.entries(ranges)) {
+    const value = settings[name as keyof typeof ranges];
+    if (!Number.isInteger(value) || value < least || value > most) {
+      throw new errors.ErrorQUICConfig(`${name} is ${String(value)}: expected an integer from ${least} to ${most}`);
+    }
+  }
+  if (settings.verifyCallback !== undefined && !settings.verifyPeer) {
+    throw new errors.ErrorQUICConfig('verifyCallback without verifyPeer would never be asked');
+  }
+  checkKeepAlive(settings);
+  checkDgram(settings.enableDgram);
+}
+
+function checkKeepAlive({ keepAliveIntervalTime: interval, maxIdleTimeout }: QUICConfig): void {
+  if (interval === undefined) return;
+  if (!(interval >= 0)) throw new errors.ErrorQUICConfig(`keepAliveIntervalTime is ${interval}: expected milliseconds`);
+  if (maxIdleTimeout !== 0 && interval >= maxIdleTimeout) {
+    throw new errors.ErrorQUICConnectionConfigInvalid('`keepAliveIntervalTime` must be less than `maxIdleTimeout`');
+  }
+}
+
+function checkDgram(enableDgram: QUICConfig['enableDgram']): void {
+  const [isEnabled, ...lengths] = enableDgram as [unknown, number, number];
+  if (typeof isEnabled !== 'boolean' || !lengths.every((length) => Number.isInteger(length) && length >= 0)) {
+    throw new errors.ErrorQUICConfig('enableDgram is expected to be [boolean, queue length, queue length]');
+  }
+}
+
+type PEMTexts = { key: string[]; cert: string[]; ca: string[] };
+
+function tlsSettings(side: 'client' | 'server', settings: QUICConfig, pems: PEMTexts): TlsSettings {
+  const needsRoots = settings.verifyPeer && settings.verifyCallback === undefined && pems.ca.length === 0;
+  return {
+    credentials: pems.key.map((key, i) => ({ key: Buffer.from(key), cert: Buffer.from(pems.cert[i] ?? '') })),
+    ca: pems.ca.map((pem) => Buffer.from(pem)),
+    caDer: needsRoots ? systemRoots() : undefined,
+    sigalgs: settings.sigalgs,
+    // A resuming client isn't judged again, so a server that judges by callback lets nobody resume.
+    sessionTickets: side === 'server' && settings.verifyCallback === undefined,
+  };
+}
+
+let roots: Uint8Array[] | undefined;
+
+/** Node's trust anchors: the system's, where Node can read them. */
+function systemRoots(): Uint8Array[] {
+  const { getCACertificates } = tls as { getCACertificates?: (type: 'system') => string[] };
+  roots ??= pemsToDERs([...(getCACertificates?.('system') ?? tls.rootCertificates)]);
+  return roots;
+}
+
+/** Anything the addon refuses is a setting of the user. */
+function refusalsNamed<T>(build: () => T): T {
+  try {
+    return build();
+  } catch (error) {
+    if (nativeCode(error) === undefined) throw error;
+    throw new errors.ErrorQUICConfig(messageOf(error), { cause: error });
+  }
+}
+
+function apply(config: NativeConfig, settings: QUICConfig, handshakeTimeout: number): void {
+  config.setVerification(
+    !settings.verifyPeer ? 'None' : settings.verifyCallback === undefined ? 'Chain' : 'Application',
+  );
+  config.setHandshakeTimeout(shorter(settings.handshakeTimeout, handshakeTimeout));
+  config.setKeepAliveInterval(Math.ceil(settings.keepAliveIntervalTime ?? 0));
+  if (settings.qlogDirectory !== undefined) config.setQlogDirectory(settings.qlogDirectory);
+  if (settings.logKeys !== undefined) config.setKeyLogFile(settings.logKeys);
+  config.grease(settings.grease);
+  config.setMaxIdleTimeout(settings.maxIdleTimeout);
+  config.setMaxRecvUdpPayloadSize(settings.maxRecvUdpPayloadSize);
+  config.setMaxSendUdpPayloadSize(settings.maxSendUdpPayloadSize);
+  config.setInitialMaxData(settings.initialMaxData);
+  config.setInitialMaxStreamDataBidiLocal(settings.initialMaxStreamDataBidiLocal);
+  config.setInitialMaxStreamDataBidiRemote(settings.initialMaxStreamDataBidiRemote);
+  config.setInitialMaxStreamDataUni(settings.initialMaxStreamDataUni);
+  config.setInitialMaxStreamsBidi(settings.initialMaxStreamsBidi);
+  config.setInitialMaxStreamsUni(settings.initialMaxStreamsUni);
+  config.setMaxConnectionWindow(settings.maxConnectionWindow);
+  config.setMaxStreamWindow(settings.maxStreamWindow);
+  const [takesDatagrams, ...lengths] = settings.enableDgram;
+  const [toReceive, toSend] = lengths.map((length) => (length === 0 ? DATAGRAM_QUEUE : length));
+  if (takesDatagrams) config.enableDgram(true, toReceive, toSend);
+  config.setDisableActiveMigration(settings.disableActiveMigration);
+  config.setActiveConnectionIdLimit(ACTIVE_CONNECTION_ID_LIMIT);
+  config.setApplicationProtos(settings.applicationProtos);
+  config.setCcAlgorithmName(settings.congestionControl);
+  if (settings.enableEarlyData) config.enableEarlyData();
+}
+
+/** The shorter of two limits, of which the first has 0 and the second Infinity for none; 0 for none. */
+function shorter(ms: number, other: number): number {
+  if (!Number.isFinite(other)) return ms;
+  return ms === 0 ? Math.ceil(other) : Math.min(ms, Math.ceil(other));
+}
+
+export type { ResolvedConfig };
+export { DATAGRAM_QUEUE, clientDefault, serverDefault, minIdleTimeout, resolveConfig };

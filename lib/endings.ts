@@ -1,0 +1,87 @@
+import type { NativeConnection } from './native';
+import type { ConnectionError } from './types';
+import * as errors from './errors';
+import { ConnectionErrorCode, CryptoError, isCryptoError } from './native';
+
+/** RFC 9368 §9: what a client that finds no common version would say. */
+const VERSION_NEGOTIATION_ERROR = 0x11;
+
+/** Why a connection ended, asked of its handle. `cause` is what lies behind an end of ours. */
+function errorOfEnd(handle: NativeConnection, cause: unknown): errors.ErrorQUICConnection {
+  switch (handle.closeCause()) {
+    case 'IdleTimeout':
+      return new errors.ErrorQUICConnectionIdleTimeout('Nothing came from the peer for too long');
+    case 'HandshakeTimeout':
+      return new errors.ErrorQUICConnectionStartTimeout('The handshake was not complete in time');
+    case 'StatelessReset':
+      return peer({
+        isApp: false,
+        errorCode: ConnectionErrorCode.NoError,
+        reason: Buffer.from('stateless reset: the peer has lost the connection'),
+      });
+    case 'VersionMismatch':
+      return peer({
+        isApp: false,
+        errorCode: VERSION_NEGOTIATION_ERROR,
+        reason: Buffer.from('the peer speaks no version of QUIC that we speak'),
+      });
+    case 'Peer':
+      return peer(handle.peerError() ?? UNKNOWN);
+    case 'Local':
+      return local(handle.localError() ?? UNKNOWN, cause);
+    case 'MemoryLimit':
+      return local({ ...UNKNOWN, reason: Buffer.from('too much received data waits to be read on this socket') });
+    case 'Poisoned':
+      return new errors.ErrorQUICConnectionInternal('The connection failed inside');
+    case 'Released':
+    case null:
+      return unnamed(handle, cause);
+  }
+}
+
+/** Without a cause of the endpoint the connection's own words have to do. */
+function unnamed(handle: NativeConnection, cause: unknown): errors.ErrorQUICConnection {
+  const said = handle.peerError();
+  return said !== null ? peer(said) : local(handle.localError() ?? UNKNOWN, cause);
+}
+
+const UNKNOWN: ConnectionError = {
+  isApp: false,
+  errorCode: ConnectionErrorCode.InternalError,
+  reason: new Uint8Array(0),
+};
+
+/** The error of a connection that the peer closed. */
+function peer(data: ConnectionError): errors.ErrorQUICConnectionPeer {
+  const { isApp, errorCode, reason } = data;
+  if (!isApp && isCryptoError(errorCode)) {
+    const message = `The peer refused the handshake: ${nameOf(errorCode)}`;
+    return new errors.ErrorQUICConnectionPeerTLS(message, { data: { isApp, errorCode, reason } });
+  }
+  const message = `The peer closed the connection with ${describe(data)}`;
+  return new errors.ErrorQUICConnectionPeer(message, { data: { isApp, errorCode, reason } });
+}
+
+/** The error of a connection that we closed. */
+function local(data: ConnectionError, cause?: unknown): errors.ErrorQUICConnectionLocal {
+  const { isApp, errorCode, reason } = data;
+  if (!isApp && isCryptoError(errorCode)) {
+    const message = `We refused the handshake: ${nameOf(errorCode)}`;
+    return new errors.ErrorQUICConnectionLocalTLS(message, { data: { isApp, errorCode, reason }, cause });
+  }
+  const message = `We closed the connection with ${describe(data)}`;
+  return new errors.ErrorQUICConnectionLocal(message, { data: { isApp, errorCode, reason }, cause });
+}
+
+function describe({ isApp, errorCode, reason }: ConnectionError): string {
+  const kind = isApp ? 'application' : 'transport';
+  const text = Buffer.from(reason).toString('utf8');
+  return `${kind} code ${errorCode}${text === '' ? '' : ` (${text})`}`;
+}
+
+function nameOf(code: CryptoError): string {
+  const names: Record<number, string | undefined> = CryptoError;
+  return `${names[code] ?? 'unknown alert'} (${code})`;
+}
+
+export { errorOfEnd, local };

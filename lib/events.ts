@@ -1,0 +1,159 @@
+// Types only: no class is loaded from here, so there is no circle.
+import type QUICConnection from './QUICConnection';
+import type QUICStream from './QUICStream';
+import type {
+  ErrorQUICClientInternal,
+  ErrorQUICClientSocketNotRunning,
+  ErrorQUICConnection,
+  ErrorQUICServerInternal,
+  ErrorQUICServerSocketNotRunning,
+  ErrorQUICSocketInternal,
+  ErrorQUICStream,
+  ErrorQUICStreamLocalRead,
+  ErrorQUICStreamLocalWrite,
+  ErrorQUICStreamPeerRead,
+  ErrorQUICStreamPeerWrite,
+} from './errors';
+import type { Host, Port } from './types';
+import { AbstractEvent } from '@matrixai/events';
+
+/** Root of all events of this library. The type of an event is the name of its class. */
+abstract class EventQUIC<T = undefined> extends AbstractEvent<T> {}
+
+abstract class EventQUICSocket<T = undefined> extends EventQUIC<T> {}
+
+class EventQUICSocketStart extends EventQUICSocket {}
+
+class EventQUICSocketStarted extends EventQUICSocket {}
+
+class EventQUICSocketStop extends EventQUICSocket {}
+
+class EventQUICSocketStopped extends EventQUICSocket {}
+
+/** The socket can't go on. */
+class EventQUICSocketError extends EventQUICSocket<ErrorQUICSocketInternal> {}
+
+class EventQUICSocketClose extends EventQUICSocket<ErrorQUICSocketInternal | undefined> {}
+
+/** A datagram that belongs to no connection. */
+type StrayDatagram = {
+  data: Uint8Array;
+  host: Host;
+  port: Port;
+  /** The 16 bytes of a punch packet made by `sendPunch`; `null` for anything else. */
+  punchNonce: Uint8Array | null;
+};
+
+/** A datagram came that belongs to no connection: a punch packet, or anything a stranger may send. */
+class EventQUICSocketDatagram extends EventQUICSocket<StrayDatagram> {}
+
+abstract class EventQUICClient<T = undefined> extends EventQUIC<T> {}
+
+class EventQUICClientDestroy extends EventQUICClient {}
+
+class EventQUICClientDestroyed extends EventQUICClient {}
+
+/** Every end of the connection is an error of the client too, a graceful one as well. */
+class EventQUICClientError extends EventQUICClient<
+  ErrorQUICClientSocketNotRunning | ErrorQUICClientInternal | ErrorQUICConnection
+> {}
+
+class EventQUICClientClose extends EventQUICClient<ErrorQUICClientSocketNotRunning | ErrorQUICConnection> {}
+
+abstract class EventQUICServer<T = undefined> extends EventQUIC<T> {}
+
+/** A newcomer, whose handshake is complete and whose certificate is trusted. */
+class EventQUICServerConnection extends EventQUICServer<QUICConnection> {}
+
+class EventQUICServerStart extends EventQUICServer {}
+
+class EventQUICServerStarted extends EventQUICServer {}
+
+class EventQUICServerStop extends EventQUICServer {}
+
+class EventQUICServerStopped extends EventQUICServer {}
+
+class EventQUICServerError extends EventQUICServer<ErrorQUICServerSocketNotRunning | ErrorQUICServerInternal> {}
+
+class EventQUICServerClose extends EventQUICServer<ErrorQUICServerSocketNotRunning | undefined> {}
+
+abstract class EventQUICConnection<T = undefined> extends EventQUIC<T> {}
+
+class EventQUICConnectionStart extends EventQUICConnection {}
+
+class EventQUICConnectionStarted extends EventQUICConnection {}
+
+class EventQUICConnectionStop extends EventQUICConnection {}
+
+class EventQUICConnectionStopped extends EventQUICConnection {}
+
+/** The connection ends. QUIC always says why, so that a graceful end is an error too. */
+class EventQUICConnectionError extends EventQUICConnection<ErrorQUICConnection> {}
+
+class EventQUICConnectionClose extends EventQUICConnection<ErrorQUICConnection> {}
+
+/** The peer opened a stream. */
+class EventQUICConnectionStream extends EventQUICConnection<QUICStream> {}
+
+/** A datagram (RFC 9221) came from the peer. */
+class EventQUICConnectionDatagram extends EventQUICConnection<Uint8Array> {}
+
+abstract class EventQUICStream<T = undefined> extends EventQUIC<T> {}
+
+class EventQUICStreamDestroy extends EventQUICStream {}
+
+class EventQUICStreamDestroyed extends EventQUICStream {}
+
+/** A half of the stream was given up; a graceful end is no error. */
+class EventQUICStreamError extends EventQUICStream<ErrorQUICStream> {}
+
+/** Reading has ended: `undefined` gracefully, else why. */
+class EventQUICStreamCloseRead extends EventQUICStream<
+  ErrorQUICStreamLocalRead | ErrorQUICStreamPeerRead | undefined
+> {}
+
+/** Writing has ended: `undefined` gracefully, else why. */
+class EventQUICStreamCloseWrite extends EventQUICStream<
+  ErrorQUICStreamLocalWrite | ErrorQUICStreamPeerWrite | undefined
+> {}
+
+export type { StrayDatagram };
+export {
+  EventQUIC,
+  EventQUICSocket,
+  EventQUICSocketStart,
+  EventQUICSocketStarted,
+  EventQUICSocketStop,
+  EventQUICSocketStopped,
+  EventQUICSocketError,
+  EventQUICSocketClose,
+  EventQUICSocketDatagram,
+  EventQUICClient,
+  EventQUICClientDestroy,
+  EventQUICClientDestroyed,
+  EventQUICClientError,
+  EventQUICClientClose,
+  EventQUICServer,
+  EventQUICServerConnection,
+  EventQUICServerStart,
+  EventQUICServerStarted,
+  EventQUICServerStop,
+  EventQUICServerStopped,
+  EventQUICServerError,
+  EventQUICServerClose,
+  EventQUICConnection,
+  EventQUICConnectionStart,
+  EventQUICConnectionStarted,
+  EventQUICConnectionStop,
+  EventQUICConnectionStopped,
+  EventQUICConnectionError,
+  EventQUICConnectionClose,
+  EventQUICConnectionStream,
+  EventQUICConnectionDatagram,
+  EventQUICStream,
+  EventQUICStreamDestroy,
+  EventQUICStreamDestroyed,
+  EventQUICStreamError,
+  EventQUICStreamCloseRead,
+  EventQUICStreamCloseWrite,
+};

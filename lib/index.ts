@@ -1,0 +1,30 @@
+export { default as QUICSocket } from './QUICSocket';
+export { default as QUICServer } from './QUICServer';
+export { default as QUICClient } from './QUICClient';
+export { default as QUICConnection } from './QUICConnection';
+export { default as QUICConnectionId } from './QUICConnectionId';
+export { default as QUICStream } from './QUICStream';
+export { logNative } from './logging';
+export * as utils from './utils';
+export * as events from './events';
+export * as errors from './errors';
+export * as native from './native';
+export * as x509 from './x509';
+export { clientDefault, serverDefault } from './config';
+export type * from './types';
+export type { QUICClientOptions } from './QUICClient';
+export type { QUICConnectionStats } from './QUICConnection';
+export type { QUICServerOptions } from './QUICServer';
+export type { QUICSocketLimits, QUICSocketOptions, QUICSocketStats } from './QUICSocket';
+export type { StrayDatagram } from './events';
+export type { DatagramStats } from './datagrams';
+export type { NativeLogLevel } from './logging';
+export type {
+  BoundAddress,
+  Datagram,
+  OpenTransport,
+  Transport,
+  TransportOptions,
+  TransportSink,
+  TransportStats,
+} from './transport/Transport';

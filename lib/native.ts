@@ -1,0 +1,83 @@
+/** The only importer of the addon: its classes as they are, and helpers for what it answers in packed form. */
+import type {
+  Connection as NativeConnection,
+  ConnectionStats,
+  EndpointOptions,
+  EndpointStats,
+  PathStats,
+  TlsSettings,
+} from '../index.js';
+import {
+  ChangeKind,
+  Config as NativeConfig,
+  ConnectionErrorCode,
+  CryptoError,
+  Endpoint,
+  Shutdown,
+  setLogger,
+} from '../index.js';
+
+/** Numbers in one change record: kind, key of the connection, value. */
+const CHANGE_STRIDE = 3;
+
+/** Numbers for one datagram in a layout: offset, length, id of the address. */
+const LAYOUT_STRIDE = 3;
+
+/** A read or a write that has to wait. */
+const BLOCKED = -1;
+
+/** A read or a write on a stream that is gone. */
+const FINISHED = -2;
+
+/** Bytes that a packed read gave. */
+function readLength(packed: number): number {
+  return packed >>> 1;
+}
+
+/** Whether the stream ends with what a packed read gave. */
+function readEnds(packed: number): boolean {
+  return (packed & 1) === 1;
+}
+
+/** The peer's code in a packed read (it reset the stream) or write (it stopped the stream). */
+function peerCode(packed: number): number {
+  return -3 - packed;
+}
+
+/** The string code of an error thrown by the addon; `undefined` for any other. */
+function nativeCode(error: unknown): string | undefined {
+  const code: unknown = (error as { code?: unknown } | null | undefined)?.code;
+  return typeof code === 'string' ? code : undefined;
+}
+
+/** What an error says, be it from this realm or from another. */
+function messageOf(error: unknown): string {
+  const message: unknown = (error as { message?: unknown } | null | undefined)?.message;
+  return typeof message === 'string' ? message : String(error);
+}
+
+/** Whether a code is a TLS alert (RFC 9001 §4.8). */
+function isCryptoError(code: number): code is CryptoError {
+  return code >= 0x100 && code <= 0x1ff;
+}
+
+export type { NativeConnection, ConnectionStats, EndpointOptions, EndpointStats, PathStats, TlsSettings };
+export {
+  ChangeKind,
+  CryptoError,
+  Endpoint,
+  NativeConfig,
+  setLogger,
+  ConnectionErrorCode,
+  Shutdown,
+  CHANGE_STRIDE,
+  LAYOUT_STRIDE,
+  BLOCKED,
+  FINISHED,
+  readLength,
+  readEnds,
+  peerCode,
+  nativeCode,
+  messageOf,
+  isCryptoError,
+};

@@ -1,0 +1,129 @@
+import { Duplex } from 'node:stream';
+import { ReadableStream, WritableStream } from 'node:stream/web';
+
+/** Told when a half has ended: gracefully, or with a reason. */
+type HalfWatcher = (failure: { reason: unknown } | null) => void;
+
+/** What an adapter needs of a stream's reading half. */
+interface ReadingHalf {
+  read(): Promise<Uint8Array | null>;
+  /** Bytes, `null` at the end, `undefined` if it has to wait; throws when reading has failed. */
+  readNow(): Uint8Array | null | undefined;
+  /** Whether reading has ended and nothing is left to be read. */
+  readonly isReadDone: boolean;
+  cancelRead(reason?: unknown): void;
+  watchRead(watcher: HalfWatcher): void;
+}
+
+/** What an adapter needs of a stream's writing half. */
+interface WritingHalf {
+  write(chunk: Uint8Array): Promise<void>;
+  end(): Promise<void>;
+  abortWrite(reason?: unknown): void;
+  watchWrite(watcher: HalfWatcher): void;
+}
+
+/** A web stream that reads when it is read, and not ahead: what waits stays with the connection, as backpressure. */
+function toReadable(half: ReadingHalf): ReadableStream<Uint8Array> {
+  let isOver = false;
+  return new ReadableStream<Uint8Array>(
+    {
+      start(controller) {
+        half.watchRead((failure) => {
+          if (isOver) return;
+          isOver = true;
+          if (failure === null) controller.close();
+          else controller.error(failure.reason);
+        });
+      },
+      pull(controller) {
+        const give = (chunk: Uint8Array | null): void => {
+          if (isOver) return;
+          if (chunk !== null) controller.enqueue(chunk);
+          if (chunk !== null && !half.isReadDone) return;
+          isOver = true;
+          controller.close();
+        };
+        const chunk = half.readNow();
+        if (chunk === undefined) return half.read().then(give);
+        give(chunk);
+        return undefined;
+      },
+      cancel(reason) {
+        isOver = true;
+        half.cancelRead(reason);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+/** A web stream whose writer is ready when the connection has taken what was written before. */
+function toWritable(half: WritingHalf): WritableStream<Uint8Array> {
+  let isOver = false;
+  return new WritableStream<Uint8Array>({
+    start(controller) {
+      half.watchWrite((failure) => {
+        if (isOver) return;
+        isOver = true;
+        controller.error(failure === null ? new TypeError('The stream has ended') : failure.reason);
+      });
+      // Abort waits for a write under way; the signal doesn't, and a peer that never reads must not hold it up.
+      const { signal } = controller as unknown as { signal: AbortSignal };
+      signal.addEventListener('abort', () => half.abortWrite(signal.reason), { once: true });
+    },
+    write: (chunk) => half.write(chunk),
+    close() {
+      isOver = true;
+      return half.end();
+    },
+    abort(reason) {
+      isOver = true;
+      half.abortWrite(reason);
+    },
+  });
+}
+
+/** A Node stream over both halves. */
+function toDuplex(stream: ReadingHalf & WritingHalf): Duplex {
+  const duplex: Duplex = new Duplex({
+    read() {
+      stream.read().then(
+        (chunk) => duplex.push(chunk),
+        (reason: unknown) => duplex.destroy(toError(reason)),
+      );
+    },
+    write(chunk: Uint8Array, _encoding, callback) {
+      settle(stream.write(chunk), callback);
+    },
+    final(callback) {
+      settle(stream.end(), callback);
+    },
+    destroy(error, callback) {
+      stream.cancelRead(error ?? undefined);
+      stream.abortWrite(error ?? undefined);
+      callback(error);
+    },
+  });
+  const onFailure: HalfWatcher = (failure) => {
+    if (failure !== null) duplex.destroy(toError(failure.reason));
+  };
+  stream.watchRead(onFailure);
+  stream.watchWrite(onFailure);
+  return duplex;
+}
+
+function settle(done: Promise<void>, callback: (error?: Error | null) => void): void {
+  done.then(
+    () => callback(),
+    (reason: unknown) => callback(toError(reason)),
+  );
+}
+
+/** Node streams fail with errors only. */
+function toError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error('The stream was given up', { cause: reason });
+}
+
+export type { HalfWatcher };
+export { toReadable, toWritable, toDuplex };

@@ -1,0 +1,134 @@
+import { AbstractEvent, EventAll, EventDefault, EventError } from '@matrixai/events';
+
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- a listener names the class of event it gets
+type Listener = ((event: any) => unknown) | { handleEvent(event: any): unknown };
+
+type ListenerOptions = boolean | { capture?: boolean };
+
+type AddListenerOptions = boolean | { capture?: boolean; once?: boolean; passive?: boolean; signal?: AbortSignal };
+
+/** A class of events that is made from a detail alone. */
+type EventClass<D> = new (options: { detail: D }) => AbstractEvent<D>;
+
+/**
+ * An object with events, as `Evented` of `@matrixai/events` makes them: `EventDefault` for what nobody heard, `EventAll`
+ * for everything, `EventError` for what a listener threw. Different in cost: an object that nobody listens to has no
+ * event target and makes no events. Streams come by the thousand.
+ *
+ * A listener can't disturb whoever dispatches: what it throws, or its promise rejects with, goes to the listeners of
+ * `EventError`, else it becomes an uncaught exception in a turn of its own.
+ */
+abstract class Emitter {
+  #target: EventTarget | undefined;
+  /** Types that were ever listened to. */
+  #types: Set<string> | undefined;
+  #outer: Emitter | undefined;
+
+  addEventListener(type: string, callback: Listener | null, options?: AddListenerOptions): void {
+    if (callback === null) return;
+    (this.#types ??= new Set()).add(type);
+    (this.#target ??= new EventTarget()).addEventListener(type, guarded(callback), options);
+  }
+
+  removeEventListener(type: string, callback: Listener | null, options?: ListenerOptions): void {
+    if (callback === null) return;
+    this.#target?.removeEventListener(type, guarded(callback), options);
+  }
+
+  /** Tells those who listen to this object, then, by a clone, those who listen to the object around it. */
+  dispatchEvent(event: Event): boolean {
+    const isPermitted = this.#dispatchHere(event);
+    if (this.#outer !== undefined && event instanceof AbstractEvent) {
+      this.#outer.dispatchEvent((event as AbstractEvent<unknown>).clone());
+    }
+    return isPermitted;
+  }
+
+  /** Whether somebody listens to a type of event, here or further out. */
+  protected isHeard(type: string): boolean {
+    const types = this.#types;
+    if (types !== undefined && (types.has(type) || types.has(EventAll.name) || types.has(EventDefault.name)))
+      return true;
+    return this.#outer?.isHeard(type) ?? false;
+  }
+
+  /** Makes and dispatches an event, if there is anybody to hear it. */
+  protected tell<D>(Type: EventClass<D>, detail: D): void {
+    if (this.isHeard(Type.name)) this.dispatchEvent(new Type({ detail }));
+  }
+
+  /** Names the object around this one, which passes our events on. */
+  protected relayTo(outer: Emitter | undefined): void {
+    this.#outer = outer;
+  }
+
+  /** Gives what a listener threw to those who asked for it. */
+  static report(emitter: Emitter, error: unknown): void {
+    const event = new EventError({ detail: error });
+    emitter.#dispatch(event);
+    if (!heard.has(event)) throwAlone(error);
+  }
+
+  #dispatchHere(event: Event): boolean {
+    if (this.#target === undefined) return true;
+    let isPermitted = this.#dispatch(event);
+    const { bubbles, cancelable, composed } = event;
+    if (isPermitted && !heard.has(event) && this.#types?.has(EventDefault.name) === true) {
+      isPermitted = this.#dispatch(new EventDefault({ bubbles, cancelable, composed, detail: event }));
+    }
+    if (isPermitted && this.#types?.has(EventAll.name) === true) {
+      isPermitted = this.#dispatch(new EventAll({ bubbles, cancelable, composed, detail: event }));
+    }
+    return isPermitted;
+  }
+
+  #dispatch(event: Event): boolean {
+    if (this.#target === undefined) return true;
+    // Listeners see this object, not the event target inside.
+    const fixed = { value: this, configurable: true };
+    Object.defineProperties(event, { target: fixed, currentTarget: fixed });
+    return this.#target.dispatchEvent(event);
+  }
+}
+
+/** Events that at least one listener has got. */
+const heard = new WeakSet<Event>();
+
+/** The guard of each listener: always the same, so that it can be removed again. */
+const guards = new WeakMap<Listener, (event: Event) => void>();
+
+function guarded(listener: Listener): (event: Event) => void {
+  let guard = guards.get(listener);
+  if (guard === undefined) {
+    guard = guardOf(listener);
+    guards.set(listener, guard);
+  }
+  return guard;
+}
+
+function guardOf(listener: Listener): (event: Event) => void {
+  return (event) => {
+    heard.add(event);
+    const emitter = event.currentTarget as unknown as Emitter;
+    try {
+      const answer: unknown =
+        typeof listener === 'function' ? listener.call(emitter, event) : listener.handleEvent(event);
+      if (isThenable(answer)) answer.then(undefined, (error: unknown) => Emitter.report(emitter, error));
+    } catch (error) {
+      Emitter.report(emitter, error);
+    }
+  };
+}
+
+function isThenable(value: unknown): value is { then(a: undefined, b: (error: unknown) => void): unknown } {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
+}
+
+/** Throws where nothing else is under way. */
+function throwAlone(error: unknown): void {
+  process.nextTick(() => {
+    throw error;
+  });
+}
+
+export default Emitter;

@@ -1,0 +1,70 @@
+import type { NativeConnection } from './native';
+import type { TLSVerifyCallback, TLSVerifyContext } from './types';
+import { CryptoError, isCryptoError } from './native';
+
+/** What the callback is told, without the signal. */
+type Circumstances = Omit<TLSVerifyContext, 'signal'>;
+
+/**
+ * Asks the application for its verdict on a peer and settles the handshake by it. Fails closed: a callback that throws,
+ * rejects or gives nonsense refuses the peer.
+ */
+class Verification {
+  readonly #handle: NativeConnection;
+  readonly #abort = new AbortController();
+  /** What the callback threw. */
+  #thrown: unknown;
+
+  /** `onSettled` is called when the handshake can go on. */
+  constructor(
+    handle: NativeConnection,
+    verify: TLSVerifyCallback,
+    ca: Uint8Array[],
+    circumstances: Circumstances,
+    onSettled: () => void,
+  ) {
+    this.#handle = handle;
+    const context = { ...circumstances, signal: this.#abort.signal };
+    void this.#judge(() => verify(handle.peerCertChain() ?? [], ca, context)).then((refusal) => {
+      if (this.#abort.signal.aborted) return;
+      this.#settle(refusal);
+      onSettled();
+    });
+  }
+
+  /** What the callback threw, if it did: the cause of the refusal. */
+  get thrown(): unknown {
+    return this.#thrown;
+  }
+
+  /** The connection ended before the verdict. */
+  abort(reason: unknown): void {
+    this.#abort.abort(reason);
+  }
+
+  async #judge(verify: () => ReturnType<TLSVerifyCallback>): Promise<number | undefined> {
+    try {
+      const answer: unknown = await verify();
+      if (answer === undefined) return undefined;
+      return typeof answer === 'number' && isCryptoError(answer) ? answer : CryptoError.InternalError;
+    } catch (error) {
+      this.#thrown = error;
+      return CryptoError.BadCertificate;
+    }
+  }
+
+  #settle(refusal: number | undefined): void {
+    if (refusal === undefined) {
+      this.#handle.settleVerification();
+      return;
+    }
+    try {
+      this.#handle.settleVerification(refusal & 0xff);
+    } catch {
+      // An alert that TLS doesn't know. The peer is refused all the same.
+      this.#handle.settleVerification(CryptoError.InternalError & 0xff);
+    }
+  }
+}
+
+export default Verification;
