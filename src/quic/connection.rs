@@ -10,7 +10,8 @@ use boring::ssl::{SslRef, SslVerifyMode};
 use super::config::{Config, Verification};
 use super::error::{Error, Result};
 use super::path::Alias;
-use super::stream::{PeerStreams, Stops};
+use super::stops::Stops;
+use super::stream::PeerStreams;
 use super::verification::{Alert, Judge, Verdict};
 
 /// A connection as it is held by an endpoint and by the handles of its user: one thread, no borrow kept across calls.

@@ -13,6 +13,7 @@ pub mod packet;
 pub mod path;
 pub mod session;
 pub mod status;
+mod stops;
 pub mod stream;
 pub mod tls;
 pub mod token;

@@ -149,6 +149,11 @@ impl Endpoint {
     }
 
     fn tell_streams(&mut self, key: usize, connection: &mut Connection) -> Result<()> {
+        // First of all: later calls may make quiche forget why a stream was stopped.
+        for id in connection.note_stops()? {
+            self.tell_new_stream(key, id, connection);
+            self.changes.push_back(Change::StreamWritable(key, id));
+        }
         while let Some(id) = connection.live_mut()?.stream_readable_next() {
             self.tell_new_stream(key, id, connection);
             self.slots[key].unread.insert(id);
@@ -156,7 +161,7 @@ impl Endpoint {
         }
         while let Some(id) = connection.live_mut()?.stream_writable_next() {
             self.tell_new_stream(key, id, connection);
-            if connection.takes_writes_again(id)? {
+            if connection.takes_writes_again(id) {
                 self.changes.push_back(Change::StreamWritable(key, id));
             }
         }
@@ -173,6 +178,7 @@ impl Endpoint {
     fn tell_new_stream(&mut self, key: usize, id: u64, connection: &mut Connection) {
         let is_server = connection.is_server();
         if connection.peer_streams.is_new(id, is_server) {
+            connection.expect_stop(id);
             self.changes.push_back(Change::StreamOpened(key, id));
         }
     }
