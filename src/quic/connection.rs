@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use boring::ssl::{SslRef, SslVerifyMode};
 
+use super::abandoned::Abandoned;
 use super::config::{Config, Verification};
 use super::error::{Error, Result};
 use super::path::Alias;
@@ -27,6 +28,7 @@ pub struct Connection {
     drive: Option<Drive>,
     pub(super) peer_streams: PeerStreams,
     pub(super) stops: Stops,
+    pub(super) abandoned: Abandoned,
     /// Streams that took less than they were offered.
     pub(super) blocked_writers: HashSet<u64>,
     pub(super) path_events: VecDeque<quiche::PathEvent>,
@@ -180,6 +182,7 @@ impl Connection {
             drive: None,
             peer_streams: PeerStreams::default(),
             stops: Stops::default(),
+            abandoned: Abandoned::new(config.max_streams_uni),
             blocked_writers: HashSet::new(),
             path_events: VecDeque::new(),
             alias: None,

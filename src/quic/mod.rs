@@ -1,5 +1,6 @@
 //! Drives quiche. Knows neither Node nor sockets: datagrams and times are arguments.
 
+mod abandoned;
 pub mod address;
 pub mod by_hand;
 pub mod config;

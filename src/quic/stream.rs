@@ -116,6 +116,9 @@ impl Connection {
     /// Ends one part of a stream at once: reading sends STOP_SENDING, writing RESET_STREAM, both with `code`.
     /// Returns whether there was anything to end.
     pub fn stream_shutdown(&mut self, id: u64, direction: quiche::Shutdown, code: u64) -> Result<bool> {
+        if direction == quiche::Shutdown::Read {
+            return self.abandon(id, code);
+        }
         let ended = match self.live_mut()?.stream_shutdown(id, direction, code) {
             Ok(()) => true,
             Err(quiche::Error::Done | quiche::Error::InvalidStreamState(_)) => false,

@@ -70,11 +70,11 @@ pub fn config(settings: &TlsSettings, verification: Verification) -> Config {
     quiche.set_initial_max_stream_data_bidi_remote(1 << 18);
     quiche.set_initial_max_stream_data_uni(1 << 18);
     quiche.set_initial_max_streams_bidi(100);
-    quiche.set_initial_max_streams_uni(100);
     quiche.set_max_idle_timeout(5_000);
     quiche.set_active_connection_id_limit(8);
     quiche.enable_dgram(true, 100, 100);
     quiche.enable_pacing(false);
+    config.set_initial_max_streams_uni(100);
     config
 }
 

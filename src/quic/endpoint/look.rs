@@ -154,6 +154,7 @@ impl Endpoint {
             self.tell_new_stream(key, id, connection);
             self.changes.push_back(Change::StreamWritable(key, id));
         }
+        connection.settle_abandoned()?;
         while let Some(id) = connection.live_mut()?.stream_readable_next() {
             self.tell_new_stream(key, id, connection);
             self.slots[key].unread.insert(id);
