@@ -27,7 +27,8 @@ const clientDefault: QUICConfig = {
   initialMaxStreamsUni: 100,
   maxConnectionWindow: 24 * MiB,
   maxStreamWindow: 16 * MiB,
-  enableDgram: [false, 0, 0],
+  // 0: as many as the addon thinks fit.
+  enableDgram: [true, 0, 0],
   disableActiveMigration: true,
   // A placeholder: name your own protocol.
   applicationProtos: ['quic'],

@@ -10,7 +10,7 @@ use crate::binding::stats::{ConnectionStats, PathStats, TransportParams};
 
 #[napi]
 impl Connection {
-    /// The endpoint's number for this connection, as its change records name it; null when no endpoint drives it (any more).
+    /// The number by which its endpoint knows the connection, in its changes; null unless an endpoint drives it.
     #[napi(getter)]
     pub fn key(&self) -> Result<Option<f64>> {
         self.with(|connection| Ok(connection.key().map(|key| key as f64)))

@@ -26,6 +26,9 @@ impl Endpoint {
     /// Tells what changed in a connection, settles what is owed to it, and lets it go if it is over.
     pub(super) fn look(&mut self, key: usize, now: Instant) {
         let before = self.slots[key].phase;
+        if before == Phase::Gone {
+            return;
+        }
         let shared = self.slots[key].connection.clone();
         let looked = guarded(&shared, |connection| {
             self.look_at_handshake(key, connection)?;
@@ -87,12 +90,14 @@ impl Endpoint {
         let slot = &mut self.slots[key];
         if slot.phase == Phase::Handshaking && connection.is_verification_pending() {
             slot.phase = Phase::Verifying;
+            slot.is_shown = true;
             self.changes.push_back(Change::Verify(key));
         }
         let quiche = connection.live()?;
         if slot.phase < Phase::Connected && quiche.is_established() {
             self.half_open -= usize::from(slot.is_half_open());
             slot.phase = Phase::Connected;
+            slot.is_shown = true;
             slot.clock.handshake = None;
             self.changes.push_back(Change::Connected(key));
             if quiche.is_server() {
@@ -204,7 +209,9 @@ impl Endpoint {
             slot.clock.handshake = None;
             slot.held.clear();
             slot.paced = None;
-            self.changes.push_back(Change::Ending(key));
+            if slot.is_shown {
+                self.changes.push_back(Change::Ending(key));
+            }
         }
         Ok(connection.live()?.is_closed())
     }
@@ -214,7 +221,9 @@ impl Endpoint {
         if slot.phase < Phase::Ending {
             self.half_open -= usize::from(slot.is_half_open());
             slot.phase = Phase::Ending;
-            self.changes.push_back(Change::Ending(key));
+            if slot.is_shown {
+                self.changes.push_back(Change::Ending(key));
+            }
         }
         self.release(key);
     }
