@@ -182,8 +182,8 @@ export declare class Config {
    */
   enableTrackUnknownTransportParameters(bytes: number): void
   /**
-   * Sends reserved values now and then, so that the network and peers stay tolerant (RFC 9287, RFC 9000 §18.1).
-   * Default true.
+   * Sends reserved values now and then, so that peers stay tolerant. Default true. quiche 0.30 does it in HTTP/3 only: no
+   * effect here.
    */
   grease(grease: boolean): void
   /**
@@ -1571,7 +1571,13 @@ export interface UnknownTransportParameter {
   value: Buffer
 }
 
-/** Who judges the peer's certificate chain. */
+/**
+ * Who judges the peer's certificate chain:
+ *
+ * - `None`: nobody, the peer may be anyone; a server asks for no certificate
+ * - `Chain`: BoringSSL, against the trust anchors; a client checks the server's name or address as well
+ * - `Application`: the handshake pauses until `settleVerification`
+ */
 export type Verification = 'None' | 'Chain' | 'Application'
 
 /** A chain that passed all checks. */

@@ -7,10 +7,12 @@ use std::rc::Rc;
 
 use boring::ssl::{SslRef, SslVerifyMode};
 
+use super::abandoned::Abandoned;
 use super::config::{Config, Verification};
 use super::error::{Error, Result};
 use super::path::Alias;
-use super::stream::{PeerStreams, Stops};
+use super::stops::Stops;
+use super::stream::PeerStreams;
 use super::verification::{Alert, Judge, Verdict};
 
 /// A connection as it is held by an endpoint and by the handles of its user: one thread, no borrow kept across calls.
@@ -26,6 +28,7 @@ pub struct Connection {
     drive: Option<Drive>,
     pub(super) peer_streams: PeerStreams,
     pub(super) stops: Stops,
+    pub(super) abandoned: Abandoned,
     /// Streams that took less than they were offered.
     pub(super) blocked_writers: HashSet<u64>,
     pub(super) path_events: VecDeque<quiche::PathEvent>,
@@ -179,6 +182,7 @@ impl Connection {
             drive: None,
             peer_streams: PeerStreams::default(),
             stops: Stops::default(),
+            abandoned: Abandoned::new(config.max_streams_uni),
             blocked_writers: HashSet::new(),
             path_events: VecDeque::new(),
             alias: None,

@@ -90,14 +90,12 @@ impl Endpoint {
         let slot = &mut self.slots[key];
         if slot.phase == Phase::Handshaking && connection.is_verification_pending() {
             slot.phase = Phase::Verifying;
-            slot.is_shown = true;
             self.changes.push_back(Change::Verify(key));
         }
         let quiche = connection.live()?;
         if slot.phase < Phase::Connected && quiche.is_established() {
             self.half_open -= usize::from(slot.is_half_open());
             slot.phase = Phase::Connected;
-            slot.is_shown = true;
             slot.clock.handshake = None;
             self.changes.push_back(Change::Connected(key));
             if quiche.is_server() {
@@ -154,6 +152,12 @@ impl Endpoint {
     }
 
     fn tell_streams(&mut self, key: usize, connection: &mut Connection) -> Result<()> {
+        // First of all: later calls may make quiche forget why a stream was stopped.
+        for id in connection.note_stops()? {
+            self.tell_new_stream(key, id, connection);
+            self.changes.push_back(Change::StreamWritable(key, id));
+        }
+        connection.settle_abandoned()?;
         while let Some(id) = connection.live_mut()?.stream_readable_next() {
             self.tell_new_stream(key, id, connection);
             self.slots[key].unread.insert(id);
@@ -161,7 +165,7 @@ impl Endpoint {
         }
         while let Some(id) = connection.live_mut()?.stream_writable_next() {
             self.tell_new_stream(key, id, connection);
-            if connection.takes_writes_again(id)? {
+            if connection.takes_writes_again(id) {
                 self.changes.push_back(Change::StreamWritable(key, id));
             }
         }
@@ -178,6 +182,7 @@ impl Endpoint {
     fn tell_new_stream(&mut self, key: usize, id: u64, connection: &mut Connection) {
         let is_server = connection.is_server();
         if connection.peer_streams.is_new(id, is_server) {
+            connection.expect_stop(id);
             self.changes.push_back(Change::StreamOpened(key, id));
         }
     }
@@ -209,9 +214,7 @@ impl Endpoint {
             slot.clock.handshake = None;
             slot.held.clear();
             slot.paced = None;
-            if slot.is_shown {
-                self.changes.push_back(Change::Ending(key));
-            }
+            self.changes.push_back(Change::Ending(key));
         }
         Ok(connection.live()?.is_closed())
     }
@@ -221,9 +224,7 @@ impl Endpoint {
         if slot.phase < Phase::Ending {
             self.half_open -= usize::from(slot.is_half_open());
             slot.phase = Phase::Ending;
-            if slot.is_shown {
-                self.changes.push_back(Change::Ending(key));
-            }
+            self.changes.push_back(Change::Ending(key));
         }
         self.release(key);
     }

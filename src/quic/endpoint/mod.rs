@@ -324,16 +324,12 @@ impl Endpoint {
         self.routes.insert(id, key);
     }
 
-    /// Lets go of one connection, and tells those who know of it.
+    /// Lets go of one connection, and tells.
     fn release(&mut self, key: usize) {
         self.let_go(key);
         self.stats.closed += 1;
-        if self.slots[key].is_shown {
-            self.departing += 1;
-            self.changes.push_back(Change::Closed(key));
-        } else {
-            self.slots.remove(key);
-        }
+        self.departing += 1;
+        self.changes.push_back(Change::Closed(key));
     }
 
     /// Ends all that the endpoint does for a connection.

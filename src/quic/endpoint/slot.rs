@@ -38,8 +38,6 @@ pub(super) struct Slot {
     pub probation: Option<Probation>,
     /// Streams that had something to read when last looked at.
     pub unread: HashSet<u64>,
-    /// Whether the user knows of the connection: changes of others aren't told.
-    pub is_shown: bool,
     pub is_confirmed: bool,
     pub is_confirmation_told: bool,
     /// Datagrams came before the peer was trusted.
@@ -101,7 +99,6 @@ impl Slot {
             last_from: None,
             probation: None,
             unread: HashSet::new(),
-            is_shown: from.is_none(),
             is_confirmed: false,
             is_confirmation_told: false,
             has_early_datagrams: false,
