@@ -1,0 +1,208 @@
+// The demo's main process: starts a rendezvous and two peers, tells the peers whom to meet, shows what happens, and decides
+// whether it went well.
+//
+//   node examples/demo/main.mjs --help
+
+import { randomBytes } from 'node:crypto';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { native } from 'polykey-quic';
+import { Cast, Complaint } from './lib/cast.mjs';
+import { HELP, readOptions } from './lib/options.mjs';
+import { ProgressBar, bold, complain, formatBytes, formatRate, say, short, step, summary } from './lib/terminal.mjs';
+
+const HOST = '127.0.0.1';
+
+/** How long the refused one may take to hear of it. */
+const TOLD_MS = 1000;
+
+/** What is going on, to be named when the time runs out. */
+let activity;
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(args) {
+  let options;
+  try {
+    options = readOptions(args);
+  } catch (error) {
+    return explain(error);
+  }
+  if (options.help) {
+    say(HELP);
+    return 0;
+  }
+  const folder = options.out ?? fs.mkdtempSync(path.join(os.tmpdir(), 'polykey-quic-demo-'));
+  const cast = new Cast();
+  const stopWatching = watch(cast, options.timeout);
+  try {
+    await perform(cast, { ...options, folder });
+    return 0;
+  } catch (error) {
+    return explain(error, options);
+  } finally {
+    await cast.end();
+    stopWatching();
+    if (options.out === undefined) fs.rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Everything in its order. */
+async function perform(cast, options) {
+  say(bold('Two peers meet through a third, check who the other is, and move a file.'));
+  say();
+  const rendezvous = await startRendezvous(cast, options);
+  const [a, b] = await startPeers(cast, rendezvous, options);
+  activity = 'A and B were trying to reach each other';
+  b.tell('receive', { from: a.id, folder: options.folder });
+  a.tell('send', { to: options.unknown ? someId() : b.registeredAs, file: options.file });
+  await showIntroduction(rendezvous);
+  if (options.impostor) await showRefusal(a, b, options);
+  else await showTransfer(a, b, options);
+}
+
+async function startRendezvous(cast, { port, impostor }) {
+  activity = 'the rendezvous was starting';
+  const args = ['--listen', `${HOST}:${port}`, ...(impostor ? ['--gullible'] : [])];
+  const rendezvous = cast.start('rendezvous', script('rendezvous.mjs'), args);
+  Object.assign(rendezvous, await rendezvous.expect('listening'));
+  step('rendezvous listens', `on ${rendezvous.address}, identity ${short(rendezvous.id)}`);
+  return rendezvous;
+}
+
+async function startPeers(cast, rendezvous, { impostor }) {
+  activity = 'the peers were registering';
+  const wanted = someId();
+  const args = ['--rendezvous', rendezvous.address, '--rendezvous-id', rendezvous.id];
+  const a = cast.start('A', script('peer.mjs'), [...args, '--name', 'A']);
+  const b = cast.start('B', script('peer.mjs'), [...args, '--name', 'B', ...(impostor ? ['--claim', wanted] : [])]);
+  for (const peer of [a, b]) {
+    Object.assign(peer, await peer.expect('listening'), await peer.expect('registered'));
+    step(`${peer.name} registered`, `listens on ${peer.address}, identity ${short(peer.id)}`);
+  }
+  b.registeredAs = impostor ? wanted : b.id;
+  if (impostor) step('B lied', `it claims to be ${short(wanted)}, and the rendezvous believes everybody`);
+  return [a, b];
+}
+
+async function showIntroduction(rendezvous) {
+  const { datagrams } = await rendezvous.expect('introduced');
+  const isHeard = datagrams.every((count) => count > 0);
+  const total = datagrams.reduce((sum, count) => sum + count);
+  step('rendezvous introduced them', isHeard ? `${total} datagrams until both had acknowledged` : 'not acknowledged');
+}
+
+async function showTransfer(a, b, { file, out }) {
+  const { handshakeMs } = await unlessRefused(a, a.expect('connected'));
+  const { id } = await b.expect('accepted');
+  const punches = [await a.expect('punched'), await b.expect('punched')];
+  step(
+    'they punched',
+    punches.map(({ sent, received }, i) => `${'AB'[i]}: ${sent} sent, ${received} received`).join('; '),
+  );
+  step('A dialled B directly', `handshake ${handshakeMs.toFixed(1)} ms`);
+  if (id !== a.id) throw new Complaint('B let somebody in who is not A');
+  step('both proved who they are', 'Ed25519, mutual TLS 1.3');
+  activity = 'A was sending the file';
+  const { sent, received } = await transfer(a, b);
+  if (received.sha256 !== sent.sha256 || sent.answer.sha256 !== sent.sha256) {
+    throw new Complaint(`the hash is wrong: A sent ${sent.sha256}, B received ${received.sha256}`);
+  }
+  step('B has the file, unchanged', path.basename(file));
+  summary([
+    ['A', `${a.address}, seen as ${a.observed}`],
+    ['B', `${b.address}, seen as ${b.observed}, dialled at ${sent.dialled}`],
+    [
+      'punch packets',
+      punches.map(({ sent, received }, i) => `${'AB'[i]} sent ${sent} and received ${received}`).join(', '),
+    ],
+    ['handshake', `${handshakeMs.toFixed(1)} ms`],
+    [
+      'file',
+      `${formatBytes(sent.bytes)} in ${(sent.ms / 1000).toFixed(2)} s, ${formatRate(sent.bytes, sent.ms / 1000)}`,
+    ],
+    ['SHA-256', received.sha256],
+    ...(out !== undefined ? [['stored as', received.file]] : []),
+  ]);
+}
+
+async function transfer(a, b) {
+  const bar = new ProgressBar();
+  b.on('progress', ({ bytes, size }) => bar.update(bytes, size));
+  try {
+    const [sent, received] = await Promise.all([a.expect('sent'), b.expect('received')]);
+    return { sent, received };
+  } finally {
+    bar.end();
+  }
+}
+
+async function showRefusal(a, b, { file, folder }) {
+  const { alert } = await Promise.race([
+    a.expect('refused'),
+    a.expect('connected').then(() => Promise.reject(new Complaint('A trusted an impostor'))),
+  ]);
+  step('A refused B', `TLS alert ${nameOf(alert)}`);
+  const told = await Promise.race([b.expect('log'), delay(TOLD_MS, undefined, { ref: false })]);
+  if (told !== undefined) step('B was told so', told.message);
+  if (b.hasReported('accepted') || fs.existsSync(path.join(folder, path.basename(file)))) {
+    throw new Complaint('B received something');
+  }
+  summary([
+    ['A wanted', b.registeredAs],
+    ['A found', `${b.id} at ${b.observed}`],
+    ['alert', nameOf(alert)],
+    ['sent to B', 'no stream, no datagram, no byte of the file: the handshake was never complete'],
+  ]);
+}
+
+async function unlessRefused(a, wanted) {
+  const refused = a.expect('refused').then(({ alert }) => {
+    throw new Complaint(`A refused B: TLS alert ${nameOf(alert)}`);
+  });
+  return Promise.race([wanted, refused]);
+}
+
+/** QUIC writes a TLS alert as 256 + alert (RFC 9001 §4.8). */
+function nameOf(alert) {
+  const [name] = Object.entries(native.CryptoError).find(([, code]) => code === alert) ?? ['unknown'];
+  return `${name} (${alert} = 256 + ${alert - 256})`;
+}
+
+/** The identity of somebody who isn't here. */
+function someId() {
+  return randomBytes(32).toString('hex');
+}
+
+function script(name) {
+  return fileURLToPath(new URL(name, import.meta.url));
+}
+
+/** Ends the demo when the time runs out, or when somebody wants it to end. Answers how to stop watching. */
+function watch(cast, seconds) {
+  const timer = setTimeout(() => {
+    cast.fail(new Complaint(`gave up after ${seconds} s, while ${activity} (--timeout sets another limit)`));
+  }, seconds * 1000);
+  const onSignal = (signal) => cast.fail(Object.assign(new Complaint(`interrupted while ${activity}`), { signal }));
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+  for (const signal of signals) process.once(signal, onSignal);
+  return () => {
+    clearTimeout(timer);
+    for (const signal of signals) process.off(signal, onSignal);
+  };
+}
+
+/** Says what went wrong; answers the exit code. */
+function explain(error, { port } = {}) {
+  if (!(error instanceof Complaint)) {
+    complain(error.stack);
+    return 1;
+  }
+  const isInUse = error.details?.cause === 'EADDRINUSE';
+  complain(isInUse ? `port ${port} of ${HOST} is in use: choose another --port, or none` : error.message);
+  return error.signal === undefined ? 1 : 128 + os.constants.signals[error.signal];
+}
