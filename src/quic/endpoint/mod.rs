@@ -320,7 +320,7 @@ impl Endpoint {
             self.routes.remove(id);
         }
         self.timers.move_deadline(key, slot.clock.set, None);
-        slot.connection.borrow_mut().release(!slot.unread.is_empty());
+        slot.connection.borrow_mut().release();
         // The key may be given away again at once: nothing may still speak of its last owner.
         self.touched.retain(|touched| *touched != key);
         self.turns.retain(|turn| *turn != key);
