@@ -68,6 +68,8 @@ pub struct EndpointSettings {
 pub struct Endpoint {
     slots: Slab<Slot>,
     routes: HashMap<quiche::ConnectionId<'static>, usize>,
+    /// Whom a stateless reset is for, by the token that the server gave with its handshake.
+    resettable: HashMap<u128, usize>,
     timers: Timers,
     /// Connections that want to send, as they told.
     dirty: DirtyList,
@@ -121,6 +123,7 @@ impl Endpoint {
         Ok(Self {
             slots: Slab::new(),
             routes: HashMap::new(),
+            resettable: HashMap::new(),
             timers: Timers::default(),
             dirty: DirtyList::default(),
             turns: VecDeque::new(),
@@ -318,6 +321,9 @@ impl Endpoint {
         }
         for id in &slot.ids {
             self.routes.remove(id);
+        }
+        if let Some(token) = slot.reset_token {
+            self.resettable.remove(&token);
         }
         self.timers.move_deadline(key, slot.clock.set, None);
         slot.connection.borrow_mut().release();
