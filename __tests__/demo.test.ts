@@ -142,7 +142,9 @@ test('--help tells the options', async () => {
 test('time is bounded', async () => {
   const { code, errors } = await run('--file', endless, '--timeout', '2');
   expect(code).toBe(1);
-  expect(errors).toEqual([expect.stringMatching(/^error: gave up after 2 s, while \w.* \(--timeout sets another limit\)$/)]);
+  expect(errors).toEqual([
+    expect.stringMatching(/^error: gave up after 2 s, while \w.* \(--timeout sets another limit\)$/),
+  ]);
 });
 
 // Windows has no signals: there a process can only be killed.
