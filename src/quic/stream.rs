@@ -76,11 +76,21 @@ impl Connection {
         {
             self.stops.remember(id, code);
         }
+        if !matches!(read, Read::Data { fin: false, .. }) {
+            self.unread.remove(&id);
+        }
         // Reading gives the peer credit, which has to be told.
         if matches!(read, Read::Data { .. } | Read::Reset { .. }) {
             self.touch();
         }
         Ok(read)
+    }
+
+    /// How many bytes of stream data and datagrams wait for the user.
+    pub(super) fn unread_bytes(&self) -> usize {
+        let Ok(quiche) = self.live() else { return 0 };
+        let streams = self.unread.iter().map(|id| quiche.stream_readable_len(*id, usize::MAX));
+        quiche.dgram_recv_queue_byte_size() + streams.sum::<usize>()
     }
 
     /// Offers data to a stream; opens a stream of ours at its first use, for which the peer's credit must suffice.
@@ -101,7 +111,7 @@ impl Connection {
         let is_over = matches!(written, Write::Stopped { .. } | Write::Finished);
         if is_taken || is_over {
             self.blocked_writers.remove(&id);
-        } else {
+        } else if written != Write::BeyondLimit {
             self.blocked_writers.insert(id);
         }
         if is_over || is_taken && fin {

@@ -25,6 +25,7 @@ impl Endpoint {
 
     /// Tells what changed in a connection, settles what is owed to it, and lets it go if it is over.
     pub(super) fn look(&mut self, key: usize, now: Instant) {
+        self.stats.looks += 1;
         let before = self.slots[key].phase;
         if before == Phase::Gone {
             return;
@@ -160,7 +161,7 @@ impl Endpoint {
         connection.settle_abandoned()?;
         while let Some(id) = connection.live_mut()?.stream_readable_next() {
             self.tell_new_stream(key, id, connection);
-            self.slots[key].unread.insert(id);
+            connection.unread.insert(id);
             self.changes.push_back(Change::StreamReadable(key, id));
         }
         while let Some(id) = connection.live_mut()?.stream_writable_next() {
@@ -252,8 +253,8 @@ impl Endpoint {
         self.received_since_audit = 0;
         let mut holdings: Vec<_> = self
             .slots
-            .iter_mut()
-            .map(|(key, slot)| (unread_bytes(slot), key))
+            .iter()
+            .map(|(key, slot)| (slot.connection.borrow().unread_bytes(), key))
             .filter(|it| it.0 > 0)
             .collect();
         let mut total: usize = holdings.iter().map(|(bytes, _)| bytes).sum();
@@ -267,23 +268,11 @@ impl Endpoint {
             let _ = guarded(&connection, |connection| {
                 let reason = "too much data is unread";
                 connection.end(CloseCause::MemoryLimit, quiche::WireErrorCode::InternalError, reason);
+                // Not to be counted again before it is gone.
+                connection.unread.clear();
                 Ok(())
             });
-            self.slots[key].unread.clear();
             self.look(key, now);
         }
     }
-}
-
-/// How many bytes of stream data and datagrams a connection holds for its user.
-fn unread_bytes(slot: &mut super::slot::Slot) -> usize {
-    let connection = slot.connection.borrow();
-    let Ok(quiche) = connection.live() else { return 0 };
-    let mut bytes = quiche.dgram_recv_queue_byte_size();
-    slot.unread.retain(|id| {
-        let waiting = quiche.stream_readable_len(*id, usize::MAX);
-        bytes += waiting;
-        waiting > 0
-    });
-    bytes
 }

@@ -344,7 +344,7 @@ impl Endpoint {
             self.routes.remove(&id);
         }
         self.timers.move_deadline(key, slot.clock.set.take(), None);
-        slot.connection.borrow_mut().release(!slot.unread.is_empty());
+        slot.connection.borrow_mut().release();
         self.touched.retain(|touched| *touched != key);
         self.turns.retain(|turn| *turn != key);
         self.dirty.borrow_mut().retain(|dirty| *dirty != key);

@@ -1,6 +1,5 @@
 //! What an endpoint remembers about one connection.
 
-use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -36,8 +35,6 @@ pub(super) struct Slot {
     pub last_from: Option<SocketAddr>,
     /// What may be sent to a rebound peer before it has shown that it receives there.
     pub probation: Option<Probation>,
-    /// Streams that had something to read when last looked at.
-    pub unread: HashSet<u64>,
     pub is_confirmed: bool,
     pub is_confirmation_told: bool,
     /// Datagrams came before the peer was trusted.
@@ -98,7 +95,6 @@ impl Slot {
             paced: None,
             last_from: None,
             probation: None,
-            unread: HashSet::new(),
             is_confirmed: false,
             is_confirmation_told: false,
             has_early_datagrams: false,
