@@ -21,7 +21,7 @@ const { values: options } = parseArgs({
     'rendezvous-id': { type: 'string' },
     listen: { type: 'string', default: '127.0.0.1:0' },
     name: { type: 'string', default: 'peer' },
-    /** Registers under an identity whose key it doesn't have. */
+    /** Registers under an identity whose key it doesn't have: an impostor. */
     claim: { type: 'string' },
   },
 });
@@ -40,7 +40,6 @@ const introduced = new EventEmitter();
 const server = new QUICServer({
   socket,
   config: { ...fileSettings(() => expected?.from), verifyPeer: true },
-  logger: loggerOf(onServerLog),
 });
 
 takeCommands({ send, receive, stop });
@@ -100,6 +99,20 @@ async function receive({ from, folder }) {
   expected = { from, folder };
   const [introduction] = await once(introduced, from);
   punching = puncher.start(introduction);
+  if (options.claim !== undefined) await breakIn(introduction);
+}
+
+/** What somebody who waits in vain as an impostor may try as well: to dial, and so to get in by the other door. */
+async function breakIn({ id, nonce }) {
+  const address = await puncher.arrival(nonce, AbortSignal.timeout(PUNCH_MS));
+  try {
+    const client = await QUICClient.createQUICClient({ ...address, socket, config: fileSettings(() => id) });
+    await client.connection.confirmed;
+    report('gotIn');
+  } catch (error) {
+    if (!(error instanceof errors.ErrorQUICConnectionPeerTLS)) throw error;
+    report('keptOut', { alert: error.data.errorCode });
+  }
 }
 
 /** Resolves to the address from which the other's punch came. */
@@ -154,17 +167,6 @@ function stopPunching() {
   if (punching === undefined) return;
   report('punched', punching.stop());
   punching = undefined;
-}
-
-/** Refused newcomers are nothing that a program has to know of, so they are in the log alone. */
-function onServerLog(message) {
-  report('log', { message });
-}
-
-/** A logger that hands on what matters to few. */
-function loggerOf(debug) {
-  const ignore = () => undefined;
-  return { debug, info: ignore, warn: ignore, error: ignore, getChild: () => loggerOf(ignore) };
 }
 
 /** Command: ends everything; the process then ends by itself. */
