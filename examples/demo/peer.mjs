@@ -35,7 +35,7 @@ const puncher = new Puncher(socket);
 let expected;
 let punching;
 let rendezvous;
-/** Tells the identities to whom the rendezvous has introduced us. */
+/** Tells to whom the rendezvous has introduced us. */
 const introduced = new EventEmitter();
 const server = new QUICServer({
   socket,
@@ -72,7 +72,12 @@ async function register() {
 }
 
 async function listenToIntroductions(connection) {
-  for await (const introduction of introductions(connection)) introduced.emit(introduction.id, introduction);
+  for await (const introduction of introductions(connection)) introduced.emit(eventOf(introduction.id), introduction);
+}
+
+/** The rendezvous chooses the identity: as it is it could be `error`, an event that ends processes. */
+function eventOf(id) {
+  return `introduced to ${id}`;
 }
 
 async function ask(connection, message) {
@@ -83,7 +88,7 @@ async function ask(connection, message) {
 
 /** Command: finds a peer, dials it, and sends it a file. */
 async function send({ to, file }) {
-  const isIntroduced = once(introduced, to);
+  const isIntroduced = once(introduced, eventOf(to));
   await ask(rendezvous.connection, { type: 'find', id: to });
   const [introduction] = await isIntroduced;
   const address = await punchThrough(introduction);
@@ -97,7 +102,7 @@ async function send({ to, file }) {
 /** Command: lets a peer in, and stores the file that it sends in a folder. */
 async function receive({ from, folder }) {
   expected = { from, folder };
-  const [introduction] = await once(introduced, from);
+  const [introduction] = await once(introduced, eventOf(from));
   punching = puncher.start(introduction);
   if (options.claim !== undefined) await breakIn(introduction);
 }
@@ -139,7 +144,7 @@ async function dial(id, address) {
     return client;
   } catch (error) {
     if (!(error instanceof errors.ErrorQUICConnectionLocalTLS)) throw error;
-    report('refused', { alert: error.data.errorCode, streams: 0 });
+    report('refused', { alert: error.data.errorCode });
     return undefined;
   } finally {
     stopPunching();
