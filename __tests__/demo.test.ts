@@ -1,24 +1,25 @@
 import type { ChildProcessByStdio } from 'node:child_process';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import dgram from 'node:dgram';
-import { once } from 'node:events';
+import { on, once } from 'node:events';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
 
 // Three processes start in each test, on machines that may be slow.
 jest.setTimeout(60_000);
 
-const main = path.join(__dirname, '../examples/demo/main.mjs');
+const folderOfDemo = path.join(__dirname, '../examples/demo');
 
 type Demo = ChildProcessByStdio<null, Readable, Readable>;
 
 type Outcome = { code: number | null; lines: string[]; errors: string[] };
 
 function start(...args: string[]): Demo {
-  return spawn(process.execPath, [main, ...args], {
+  return spawn(process.execPath, [path.join(folderOfDemo, 'main.mjs'), ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, TMPDIR: temporary, TEMP: temporary },
   });
@@ -41,6 +42,22 @@ async function textOf(stream: Readable): Promise<string> {
 }
 
 const run = (...args: string[]) => outcomeOf(start(...args));
+
+/** One process of the demo alone; it ends when its standard input is closed. */
+function startPart(script: string, ...args: string[]): ChildProcessByStdio<Writable, Readable, null> {
+  return spawn(process.execPath, [path.join(folderOfDemo, script), ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+}
+
+type Report = { event: string; address: string; id: string; message: string };
+
+async function firstReport(part: { stdout: Readable }, event: string): Promise<Report> {
+  const lines = createInterface({ input: part.stdout });
+  for await (const [line] of on(lines, 'line') as AsyncIterable<[string]>) {
+    const report = JSON.parse(line) as Report;
+    if (report.event === event) return report;
+  }
+  throw new Error('unreachable');
+}
 
 /** The value that the summary shows under a name. */
 function summaryOf({ lines }: Outcome, name: string): string | undefined {
@@ -79,9 +96,10 @@ test('two peers meet and move a file', async () => {
   const outcome = await run('--file', file, '--out', out);
   expect(outcome).toMatchObject({ code: 0, errors: [] });
   expect(summaryOf(outcome, 'SHA-256')).toBe(createHash('sha256').update(bytes).digest('hex'));
-  expect(summaryOf(outcome, 'punch packets')).toMatch(/A sent [1-9]\d* and received [1-9]/);
+  expect(summaryOf(outcome, 'punch packets')).toMatch(/^A sent [1-9]\d*, received [1-9]/);
   expect(summaryOf(outcome, 'handshake')).toMatch(/^\d+\.\d ms$/);
-  expect(await fs.promises.readFile(path.join(out, 'some file.bin'))).toEqual(bytes);
+  // Not toEqual, which looks at bytes one by one.
+  expect(bytes.equals(await fs.promises.readFile(path.join(out, 'some file.bin')))).toBe(true);
 });
 
 test.each([0, 1])('a file of %d bytes arrives', async (size) => {
@@ -95,9 +113,21 @@ test('an impostor is refused before anything is sent', async () => {
   const out = path.join(folder, 'impostor');
   const outcome = await run('--impostor', '--file', file, '--out', out);
   expect(outcome).toMatchObject({ code: 0, errors: [] });
-  expect(summaryOf(outcome, 'alert')).toBe('BadCertificate (298 = 256 + 42)');
+  expect(summaryOf(outcome, 'alerts')).toBe('298 seen by A, 298 seen by B');
   expect(summaryOf(outcome, 'sent to B')).toMatch(/^no stream/);
   expect(await fs.promises.readdir(out)).toEqual([]);
+});
+
+test('a rendezvous that is not gullible lets nobody register as somebody else', async () => {
+  const rendezvous = startPart('rendezvous.mjs');
+  const { address, id } = await firstReport(rendezvous, 'listening');
+  const claimed = '0'.repeat(64);
+  const liar = startPart('peer.mjs', '--rendezvous', address, '--rendezvous-id', id, '--claim', claimed);
+  const { message } = await firstReport(liar, 'failed');
+  expect(message).toBe('the rendezvous refused: that is not the identity of your certificate');
+  const closed = Promise.all([once(rendezvous, 'close'), once(liar, 'close')]);
+  rendezvous.stdin.end();
+  await closed;
 });
 
 describe('one line says what is wrong', () => {
@@ -142,7 +172,9 @@ test('--help tells the options', async () => {
 test('time is bounded', async () => {
   const { code, errors } = await run('--file', endless, '--timeout', '2');
   expect(code).toBe(1);
-  expect(errors).toEqual([expect.stringMatching(/^error: gave up after 2 s, while \w.* \(--timeout sets another limit\)$/)]);
+  expect(errors).toEqual([
+    expect.stringMatching(/^error: gave up after 2 s, while \w.* \(--timeout sets another limit\)$/),
+  ]);
 });
 
 // Windows has no signals: there a process can only be killed.

@@ -47,8 +47,8 @@ async function main() {
   const [server, { host, port, id }] = await startServer();
   const client = await dial(host, port, id);
   const phases = [
-    ['one stream', Number(options.mebibytes), 'MiB', (count, tell) => sendMuch(client, count, tell)],
-    ['one after the other', Number(options.streams), 'streams', (count, tell) => openMany(client, count, tell)],
+    ['one stream', amount('mebibytes'), 'MiB', (count, tell) => sendMuch(client, count, tell)],
+    ['one after the other', amount('streams'), 'streams', (count, tell) => openMany(client, count, tell)],
   ];
   const look = watchBoth(server);
   let isFlat = true;
@@ -57,6 +57,13 @@ async function main() {
   server.disconnect();
   console.log(isFlat ? 'Memory stays flat.' : 'Memory does NOT stay flat.');
   return isFlat ? 0 : 1;
+}
+
+function amount(name) {
+  const text = options[name];
+  if (/^[1-9]\d*$/.test(text)) return Number(text);
+  console.error(`--${name} ${text}: expected a number from 1`);
+  process.exit(1);
 }
 
 /** Does a part of the work, looks, does the rest, looks again. */

@@ -21,7 +21,7 @@ const { values: options } = parseArgs({
     'rendezvous-id': { type: 'string' },
     listen: { type: 'string', default: '127.0.0.1:0' },
     name: { type: 'string', default: 'peer' },
-    /** Registers under an identity whose key it doesn't have. */
+    /** Registers under an identity whose key it doesn't have: an impostor. */
     claim: { type: 'string' },
   },
 });
@@ -35,12 +35,11 @@ const puncher = new Puncher(socket);
 let expected;
 let punching;
 let rendezvous;
-/** Tells the identities to whom the rendezvous has introduced us. */
+/** Tells to whom the rendezvous has introduced us. */
 const introduced = new EventEmitter();
 const server = new QUICServer({
   socket,
   config: { ...fileSettings(() => expected?.from), verifyPeer: true },
-  logger: loggerOf(onServerLog),
 });
 
 takeCommands({ send, receive, stop });
@@ -73,7 +72,12 @@ async function register() {
 }
 
 async function listenToIntroductions(connection) {
-  for await (const introduction of introductions(connection)) introduced.emit(introduction.id, introduction);
+  for await (const introduction of introductions(connection)) introduced.emit(eventOf(introduction.id), introduction);
+}
+
+/** The rendezvous chooses the identity: as it is it could be `error`, an event that ends processes. */
+function eventOf(id) {
+  return `introduced to ${id}`;
 }
 
 async function ask(connection, message) {
@@ -84,7 +88,7 @@ async function ask(connection, message) {
 
 /** Command: finds a peer, dials it, and sends it a file. */
 async function send({ to, file }) {
-  const isIntroduced = once(introduced, to);
+  const isIntroduced = once(introduced, eventOf(to));
   await ask(rendezvous.connection, { type: 'find', id: to });
   const [introduction] = await isIntroduced;
   const address = await punchThrough(introduction);
@@ -98,8 +102,22 @@ async function send({ to, file }) {
 /** Command: lets a peer in, and stores the file that it sends in a folder. */
 async function receive({ from, folder }) {
   expected = { from, folder };
-  const [introduction] = await once(introduced, from);
+  const [introduction] = await once(introduced, eventOf(from));
   punching = puncher.start(introduction);
+  if (options.claim !== undefined) await breakIn(introduction);
+}
+
+/** What somebody who waits in vain as an impostor may try as well: to dial, and so to get in by the other door. */
+async function breakIn({ id, nonce }) {
+  const address = await puncher.arrival(nonce, AbortSignal.timeout(PUNCH_MS));
+  try {
+    const client = await QUICClient.createQUICClient({ ...address, socket, config: fileSettings(() => id) });
+    await client.connection.confirmed;
+    report('gotIn');
+  } catch (error) {
+    if (!(error instanceof errors.ErrorQUICConnectionPeerTLS)) throw error;
+    report('keptOut', { alert: error.data.errorCode });
+  }
 }
 
 /** Resolves to the address from which the other's punch came. */
@@ -126,7 +144,7 @@ async function dial(id, address) {
     return client;
   } catch (error) {
     if (!(error instanceof errors.ErrorQUICConnectionLocalTLS)) throw error;
-    report('refused', { alert: error.data.errorCode, streams: 0 });
+    report('refused', { alert: error.data.errorCode });
     return undefined;
   } finally {
     stopPunching();
@@ -154,17 +172,6 @@ function stopPunching() {
   if (punching === undefined) return;
   report('punched', punching.stop());
   punching = undefined;
-}
-
-/** Refused newcomers are nothing that a program has to know of, so they are in the log alone. */
-function onServerLog(message) {
-  report('log', { message });
-}
-
-/** A logger that hands on what matters to few. */
-function loggerOf(debug) {
-  const ignore = () => undefined;
-  return { debug, info: ignore, warn: ignore, error: ignore, getChild: () => loggerOf(ignore) };
 }
 
 /** Command: ends everything; the process then ends by itself. */

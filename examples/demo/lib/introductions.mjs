@@ -1,6 +1,7 @@
 // The rendezvous introduces two peers in datagrams (RFC 9221), which may be lost: each is sent until it is acknowledged.
 
 import { EventEmitter, once } from 'node:events';
+import { isIP } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { decode, encode } from './messages.mjs';
 
@@ -23,7 +24,7 @@ export class Introducer {
     const number = ++this.#number;
     const datagram = encode({ type: 'introduction', number, ...other });
     const waiting = new AbortController();
-    const acknowledged = once(this.#acknowledgements, `${number}`, waiting).then(
+    const acknowledged = once(this.#acknowledgements, eventOf(number), waiting).then(
       () => true,
       () => false,
     );
@@ -40,7 +41,7 @@ export class Introducer {
 
   async #listen() {
     for await (const message of messages(this.#connection)) {
-      if (message.type === 'acknowledgement') this.#acknowledgements.emit(`${message.number}`);
+      if (message.type === 'acknowledgement') this.#acknowledgements.emit(eventOf(message.number));
     }
   }
 }
@@ -49,13 +50,23 @@ export class Introducer {
 export async function* introductions(connection) {
   const seen = new Set();
   for await (const message of messages(connection)) {
-    if (message.type !== 'introduction') continue;
+    if (message.type !== 'introduction' || !isComplete(message)) continue;
     // Also when it was seen before: the acknowledgement may be what was lost.
     connection.sendDatagram(encode({ type: 'acknowledgement', number: message.number }));
     if (seen.has(message.number)) continue;
     seen.add(message.number);
     yield message;
   }
+}
+
+/** The peer chooses the number: as it is it could be `error`, an event that ends processes. */
+function eventOf(number) {
+  return `acknowledged ${number}`;
+}
+
+function isComplete({ id, host, port, nonce }) {
+  const isNonce = typeof nonce === 'string' && /^[0-9a-f]{32}$/.test(nonce);
+  return typeof id === 'string' && isIP(host) !== 0 && Number.isInteger(port) && isNonce;
 }
 
 async function* messages(connection) {

@@ -12,8 +12,11 @@ export const red = paint(31);
 export const green = paint(32);
 
 const MiB = 1024 * 1024;
-const STEP_WIDTH = 32;
-const SUMMARY_WIDTH = 18;
+const STEP_WIDTH = 27;
+const SUMMARY_WIDTH = 13;
+
+/** A shorter bar says nothing. */
+const LEAST_BAR = 8;
 
 /** Where no line can be redrawn: how often progress is told. */
 const BEAT_MS = 2_000;
@@ -48,7 +51,10 @@ export class ProgressBar {
   update(bytes, size) {
     const seconds = (performance.now() - this.#start) / 1000;
     const fraction = size === 0 ? 1 : bytes / size;
-    const numbers = `${Math.floor(fraction * 100)} %  ${formatBytes(bytes)} of ${formatBytes(size)}  ${formatRate(bytes, seconds)}`;
+    const percent = `${Math.floor(fraction * 100)}`.padStart(3);
+    // Of a fixed width, so that the bar stands still.
+    const amount = `${formatBytes(bytes).padStart(10)} of ${formatBytes(size)}`;
+    const numbers = `${percent} %  ${amount}  ${formatRate(bytes, seconds)}`;
     if (isTerminal) this.#draw(fraction, numbers);
     else this.#tell(numbers);
   }
@@ -60,10 +66,12 @@ export class ProgressBar {
   }
 
   #draw(fraction, numbers) {
-    const room = Math.max(10, Math.min(40, (process.stdout.columns ?? 80) - numbers.length - 6));
+    // Some terminals don't say how wide they are.
+    const columns = process.stdout.columns || 80;
+    const room = Math.min(40, columns - numbers.length - 5);
     const full = Math.round(fraction * room);
-    const bar = green('█'.repeat(full)) + dim('░'.repeat(room - full));
-    process.stdout.write(`\r\x1b[K  ${bar}  ${numbers}`);
+    const bar = room < LEAST_BAR ? '' : `${green('█'.repeat(full))}${dim('░'.repeat(room - full))}  `;
+    process.stdout.write(`\r\x1b[K  ${bar}${numbers.slice(0, columns - 3)}`);
     this.#isDrawn = true;
   }
 
@@ -85,5 +93,5 @@ export function formatRate(bytes, seconds) {
 
 /** Enough of a fingerprint for people to tell two apart. */
 export function short(id) {
-  return `${id.slice(0, 16)}…`;
+  return `${id.slice(0, 8)}…`;
 }
