@@ -11,7 +11,9 @@ async function isPending(p: Promise<unknown>): Promise<boolean> {
 }
 
 test('a writer waits for a reader, by lean calls', async () => {
-  await using pair = await createPair({ server: { initialMaxStreamDataBidiRemote: 64 * KiB, maxStreamWindow: 64 * KiB } });
+  await using pair = await createPair({
+    server: { initialMaxStreamDataBidiRemote: 64 * KiB, maxStreamWindow: 64 * KiB },
+  });
   const [ours, theirs] = await openStream(pair.near, pair.far);
   const sent = randomBytes(1024 * KiB);
   const written = ours.end(sent);
@@ -23,7 +25,9 @@ test('a writer waits for a reader, by lean calls', async () => {
 });
 
 test('a writer waits for a reader, by web streams', async () => {
-  await using pair = await createPair({ server: { initialMaxStreamDataBidiRemote: 64 * KiB, maxStreamWindow: 64 * KiB } });
+  await using pair = await createPair({
+    server: { initialMaxStreamDataBidiRemote: 64 * KiB, maxStreamWindow: 64 * KiB },
+  });
   const [ours, theirs] = await openStream(pair.near, pair.far);
   const writer = ours.writable.getWriter();
   let written = 0;
