@@ -70,7 +70,10 @@ impl Connection {
     ) -> Result<Read> {
         let quiche = self.readable()?;
         let stop = stop_code(quiche, id);
-        let read = read_outcome(read(quiche))?;
+        let mut read = read_outcome(read(quiche))?;
+        if read == Read::Blocked && quiche.stream_finished(id) {
+            read = Read::Finished;
+        }
         if let Some(code) = stop
             && matches!(read, Read::Data { fin: true, .. } | Read::Reset { .. })
         {

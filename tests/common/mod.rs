@@ -25,12 +25,15 @@ pub struct Authority {
 impl Authority {
     /// One whose credential is good for `localhost` and 127.0.0.1.
     pub fn new() -> Self {
+        Self::named("test authority")
+    }
+
+    /// The same under another name.
+    pub fn named(name: &str) -> Self {
         let ca_key = rcgen::KeyPair::generate().expect("a key");
         let mut params = rcgen::CertificateParams::new(Vec::new()).expect("no names");
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        params
-            .distinguished_name
-            .push(rcgen::DnType::CommonName, "test authority");
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
         let ca = params.self_signed(&ca_key).expect("a certificate");
         let issuer = rcgen::Issuer::new(params, ca_key);
         let key = rcgen::KeyPair::generate().expect("a key");

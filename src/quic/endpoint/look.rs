@@ -102,6 +102,9 @@ impl Endpoint {
             if quiche.is_server() {
                 slot.is_confirmed = true;
                 self.changes.push_back(Change::Confirmed(key));
+            } else if let Some(token) = quiche.peer_transport_params().and_then(|it| it.stateless_reset_token) {
+                slot.reset_token = Some(token);
+                self.resettable.insert(token, key);
             }
         }
         if slot.phase == Phase::Connected && !quiche.is_server() {

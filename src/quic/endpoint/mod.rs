@@ -72,6 +72,8 @@ pub struct Endpoint {
     /// Connections whose end has been told with the last changes.
     departed: Vec<usize>,
     routes: HashMap<quiche::ConnectionId<'static>, usize>,
+    /// Whom a stateless reset is for, by the token that the server gave with its handshake.
+    resettable: HashMap<u128, usize>,
     timers: Timers,
     /// Connections that want to send, as they told.
     dirty: DirtyList,
@@ -127,6 +129,7 @@ impl Endpoint {
             departing: 0,
             departed: Vec::new(),
             routes: HashMap::new(),
+            resettable: HashMap::new(),
             timers: Timers::default(),
             dirty: DirtyList::default(),
             turns: VecDeque::new(),
@@ -342,6 +345,9 @@ impl Endpoint {
         }
         for id in slot.ids.drain(..) {
             self.routes.remove(&id);
+        }
+        if let Some(token) = slot.reset_token.take() {
+            self.resettable.remove(&token);
         }
         self.timers.move_deadline(key, slot.clock.set.take(), None);
         slot.connection.borrow_mut().release();

@@ -26,6 +26,8 @@ pub(super) struct Slot {
     pub admitted_from: Option<IpAddr>,
     /// Our ids that lead here.
     pub ids: Vec<quiche::ConnectionId<'static>>,
+    /// What the server will end a stateless reset with, if it has lost the connection.
+    pub reset_token: Option<u128>,
     pub clock: Clock,
     /// 1-RTT packets that came before the verdict that makes them readable.
     pub held: Vec<Held>,
@@ -86,6 +88,7 @@ impl Slot {
             phase: Phase::Handshaking,
             admitted_from: from,
             ids: Vec::new(),
+            reset_token: None,
             clock: Clock {
                 set: None,
                 handshake,
