@@ -3,7 +3,7 @@ import type { Driven } from './Driver';
 import type Driver from './Driver';
 import type { NativeConnection } from './native';
 import type { ConnectionOwner } from './QUICConnection';
-import type { Admitter, QUICSocketOptions } from './QUICSocket';
+import type { Admitter, Keys } from './QUICSocket';
 import type {
   Host,
   LoggerLike,
@@ -54,6 +54,7 @@ class QUICServer extends Emitter implements Admitter, ConnectionOwner, AsyncDisp
   /** Those whose handshake is under way: nobody has seen them. */
   readonly #newcomers = new Set<QUICConnection>();
   readonly #connections = new Set<QUICConnection>();
+  #keys: Keys | undefined;
   #input: QUICServerConfigInput;
   #config: ResolvedConfig;
   #closed = promise();
@@ -69,7 +70,9 @@ class QUICServer extends Emitter implements Admitter, ConnectionOwner, AsyncDisp
     this.#input = options.config;
     this.#config = this.#resolve(options.config);
     this.isSocketShared = options.socket !== undefined;
-    this.#socket = options.socket ?? new QUICSocket(ownSocketOptions(options));
+    this.#socket =
+      options.socket ?? new QUICSocket({ resolveHostname: options.resolveHostname, logger: options.logger });
+    this.#keys = options.crypto === undefined ? undefined : deriveKeys(options.crypto.key);
     if (!this.isSocketShared) this.#socket.relayEventsTo(this);
   }
 
@@ -111,6 +114,7 @@ class QUICServer extends Emitter implements Admitter, ConnectionOwner, AsyncDisp
       if (!this.isSocketShared) await this.#socket.start(options);
       if (!this.#socket.isRunning) throw new errors.ErrorQUICServerSocketNotRunning('The shared socket is not started');
       this.#config = this.#resolve(this.#input);
+      if (this.#keys !== undefined) this.#socket.useKeys(this.#keys);
       this.#socket.listen(this.#config.native, this);
       this.#socket.attach(this);
       this.#closed = promise();
@@ -154,10 +158,9 @@ class QUICServer extends Emitter implements Admitter, ConnectionOwner, AsyncDisp
     if (!this.#isClosed && this.#socket.isRunning) this.#socket.listen(resolved.native, this);
   }
 
-  /** Accepted for programs written for `@matrixai/quic`: the keys are drawn from `crypto.key` once, by the constructor. */
-  // eslint-disable-next-line @typescript-eslint/no-unused-vars -- the signature is the promise
-  updateCrypto(crypto: Partial<QUICServerCrypto>): void {
-    // Nothing to do.
+  /** Changes the keys, from the next start on. */
+  updateCrypto({ key }: Partial<QUICServerCrypto>): void {
+    if (key !== undefined) this.#keys = deriveKeys(key);
   }
 
   /** @internal A newcomer. It is shown when its handshake is complete. */
@@ -225,20 +228,11 @@ class QUICServer extends Emitter implements Admitter, ConnectionOwner, AsyncDisp
   }
 }
 
-function ownSocketOptions({ crypto, resolveHostname, logger }: QUICServerOptions): QUICSocketOptions {
-  const key = crypto?.key === undefined ? undefined : new Uint8Array(crypto.key);
-  return {
-    ...(resolveHostname === undefined ? {} : { resolveHostname }),
-    ...(logger === undefined ? {} : { logger }),
-    ...(key === undefined
-      ? {}
-      : { tokenKey: deriveKey(key, 'retry token'), statelessResetKey: deriveKey(key, 'stateless reset') }),
-  };
-}
-
 /** One key for one purpose each. */
-function deriveKey(key: Uint8Array, purpose: string): Uint8Array {
-  return createHmac('sha256', key).update(`polykey-quic ${purpose}`).digest();
+function deriveKeys(secret: ArrayBuffer | Uint8Array): Keys {
+  const derive = (purpose: string) =>
+    createHmac('sha256', new Uint8Array(secret)).update(`polykey-quic ${purpose}`).digest();
+  return { tokenKey: derive('retry token'), statelessResetKey: derive('stateless reset') };
 }
 
 export type { QUICServerOptions };

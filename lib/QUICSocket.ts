@@ -6,7 +6,7 @@ import Driver from './Driver';
 import * as errors from './errors';
 import * as events from './events';
 import { silent } from './logging';
-import { Endpoint } from './native';
+import { Endpoint, messageOf, nativeCode } from './native';
 import { makePunch, readPunch } from './punch';
 import DgramTransport from './transport/dgram';
 import * as address from './utils/address';
@@ -42,6 +42,12 @@ type QUICSocketOptions = QUICSocketLimits & {
   /** Binds something else than a UDP socket of `node:dgram`. */
   openTransport?: OpenTransport;
 };
+
+/** Datagrams of nobody that wait for the end of the turn in which they came; more are dropped, and counted. */
+const MAX_STRAYS = 256;
+
+/** Secrets of a server, for what it hands out. */
+type Keys = { tokenKey: Uint8Array; statelessResetKey: Uint8Array };
 
 /** Counters of a socket. */
 type QUICSocketStats = { endpoint: EndpointStats; transport: TransportStats };
@@ -223,6 +229,20 @@ class QUICSocket extends Emitter implements AsyncDisposable {
     this.#admitter = admitter;
   }
 
+  /** @internal Takes the secrets of a server, but for those that the socket was given itself. */
+  useKeys(keys: Keys): void {
+    const { endpoint } = this.#expectRunning();
+    if (this.#options.tokenKey === undefined) endpoint.setTokenKey(keys.tokenKey);
+    if (this.#options.statelessResetKey !== undefined) return;
+    try {
+      endpoint.setStatelessResetKey(keys.statelessResetKey);
+    } catch (error) {
+      // There are connections already, whose ids bear the mark of the old key.
+      if (nativeCode(error) !== 'Limit') throw error;
+      this.#logger.warn('The server came too late to set the key of stateless resets: the socket has connections');
+    }
+  }
+
   /** @internal Accepts no newcomers any more. */
   unlisten(admitter: Admitter): void {
     if (this.#admitter !== admitter) return;
@@ -272,8 +292,7 @@ class QUICSocket extends Emitter implements AsyncDisposable {
       return await open(bindOptions);
     } catch (error) {
       const wanted = address.buildAddress(host, port);
-      const why = error instanceof Error ? error.message : String(error);
-      throw new errors.ErrorQUICSocketInvalidBindAddress(`${wanted}: ${why}`, { cause: error });
+      throw new errors.ErrorQUICSocketInvalidBindAddress(`${wanted}: ${messageOf(error)}`, { cause: error });
     }
   }
 
@@ -352,7 +371,7 @@ function endpointOptions(options: QUICSocketOptions): EndpointOptions {
     maxHalfOpen: options.maxHalfOpen,
     maxAcceptsPerSecond: options.maxAcceptsPerSecond,
     maxBufferedBytes: options.maxBufferedBytes,
-    maxStrays: options.maxStrays,
+    maxStrays: options.maxStrays ?? MAX_STRAYS,
     retry: options.retry,
     retryThreshold: options.retryThreshold,
     tokenKey: options.tokenKey,
@@ -377,5 +396,5 @@ function slice(bytes: Uint8Array, offset: unknown, length: unknown): Uint8Array 
   return bytes.subarray(offset, offset + length);
 }
 
-export type { QUICSocketLimits, QUICSocketOptions, QUICSocketStats, SocketUser, Admitter };
+export type { QUICSocketLimits, QUICSocketOptions, QUICSocketStats, Keys, SocketUser, Admitter };
 export default QUICSocket;

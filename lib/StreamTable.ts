@@ -1,7 +1,7 @@
 import type { StreamHost } from './QUICStream';
 import type { PromiseDeconstructed, StreamId } from './types';
 import QUICStream from './QUICStream';
-import { FINISHED, nativeCode } from './native';
+import { FINISHED } from './native';
 import { onAbort, promise } from './utils/promise';
 
 type Kind = 'bidi' | 'uni';
@@ -95,6 +95,11 @@ class StreamTable {
     }
   }
 
+  /** The peer reads some stream no more. */
+  onStopped(): void {
+    for (const stream of this.values()) stream.onWritable();
+  }
+
   /** Whether the peer has acknowledged all that was written to the streams that have ended. */
   isDelivered(): boolean {
     for (const id of this.#undelivered) {
@@ -140,11 +145,7 @@ class StreamTable {
 
   /** The addon forgets a stream once both directions are over and acknowledged. */
   #isGone(id: number): boolean {
-    try {
-      return this.#host.handle.streamCapacity(id) === FINISHED;
-    } catch (error) {
-      return nativeCode(error) === 'InvalidStreamState';
-    }
+    return this.#host.handle.streamCapacity(id) === FINISHED;
   }
 }
 

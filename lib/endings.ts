@@ -29,12 +29,17 @@ function errorOfEnd(handle: NativeConnection, cause: unknown): errors.ErrorQUICC
       return peer(handle.peerError() ?? UNKNOWN);
     case 'Local':
       return local(handle.localError() ?? UNKNOWN, cause);
+    case 'MemoryLimit':
+      return local({ ...UNKNOWN, reason: Buffer.from('too much received data waits to be read on this socket') });
+    case 'Poisoned':
+      return new errors.ErrorQUICConnectionInternal('The connection failed inside');
+    case 'Released':
     case null:
       return unnamed(handle, cause);
   }
 }
 
-/** Without a cause the connection's own words have to do. */
+/** Without a cause of the endpoint the connection's own words have to do. */
 function unnamed(handle: NativeConnection, cause: unknown): errors.ErrorQUICConnection {
   const said = handle.peerError();
   return said !== null ? peer(said) : local(handle.localError() ?? UNKNOWN, cause);

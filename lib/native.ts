@@ -7,34 +7,15 @@ import type {
   PathStats,
   TlsSettings,
 } from '../index.js';
-import { ChangeKind, Config as NativeConfig, CryptoError, Endpoint, setLogger } from '../index.js';
-
-/** Error codes of QUIC itself (RFC 9000 §20.1). `CryptoError` is a range of its own. */
-enum ConnectionErrorCode {
-  NoError = 0,
-  InternalError = 1,
-  ConnectionRefused = 2,
-  FlowControlError = 3,
-  StreamLimitError = 4,
-  StreamStateError = 5,
-  FinalSizeError = 6,
-  FrameEncodingError = 7,
-  TransportParameterError = 8,
-  ConnectionIdLimitError = 9,
-  ProtocolViolation = 10,
-  InvalidToken = 11,
-  ApplicationError = 12,
-  CryptoBufferExceeded = 13,
-  KeyUpdateError = 14,
-  AEADLimitReached = 15,
-  NoViablePath = 16,
-}
-
-/** Halves of a stream, as `streamShutdown` counts them. */
-enum Shutdown {
-  Read = 0,
-  Write = 1,
-}
+import {
+  ChangeKind,
+  Config as NativeConfig,
+  ConnectionErrorCode,
+  CryptoError,
+  Endpoint,
+  Shutdown,
+  setLogger,
+} from '../index.js';
 
 /** Numbers in one change record: kind, key of the connection, value. */
 const CHANGE_STRIDE = 3;
@@ -69,6 +50,12 @@ function nativeCode(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
+/** What an error says, be it from this realm or from another. */
+function messageOf(error: unknown): string {
+  const message: unknown = (error as { message?: unknown } | null | undefined)?.message;
+  return typeof message === 'string' ? message : String(error);
+}
+
 /** Whether a code is a TLS alert (RFC 9001 §4.8). */
 function isCryptoError(code: number): code is CryptoError {
   return code >= 0x100 && code <= 0x1ff;
@@ -91,5 +78,6 @@ export {
   readEnds,
   peerCode,
   nativeCode,
+  messageOf,
   isCryptoError,
 };

@@ -213,3 +213,44 @@ fn a_client_without_common_version_says_so() {
     pair.run_until(|pair| pair.client.endpoint.is_empty());
     assert_eq!(client.borrow().close_cause(), Some(CloseCause::VersionMismatch));
 }
+
+#[test]
+fn a_newcomer_that_fails_is_told_of_by_its_end_alone() {
+    let authority = Authority::new();
+    let mut pair = Pair::new();
+    pair.server
+        .endpoint
+        .listen(shared(authority.config(Verification::Chain)));
+    // Without a certificate the server refuses it.
+    let settings = TlsSettings {
+        ca: vec![authority.ca.clone()],
+        ..Default::default()
+    };
+    pair.dial(common::config(&settings, Verification::Chain));
+    pair.run_until(|pair| pair.server.endpoint.is_empty() && pair.client.endpoint.is_empty());
+    assert_eq!(pair.server.endpoint.stats.accepted, 1);
+    assert!(matches!(
+        pair.server.changes[..],
+        [Change::Ending(_), Change::Closed(_)]
+    ));
+    assert!(
+        pair.client
+            .changes
+            .iter()
+            .any(|change| matches!(change, Change::Closed(_)))
+    );
+}
+
+#[test]
+fn a_handle_can_be_had_until_the_end_has_been_told() {
+    let (mut pair, _client, server) = Pair::connected();
+    let key = server.borrow().key().expect("driven");
+    let endpoint = &mut pair.server.endpoint;
+    endpoint.close();
+    assert!(endpoint.is_empty());
+    assert_eq!(endpoint.take_changes().collect::<Vec<_>>(), [Change::Closed(key)]);
+    // Whoever walks through the changes may still ask for it.
+    assert!(endpoint.connection(key).is_ok());
+    assert_eq!(endpoint.take_changes().count(), 0);
+    assert!(endpoint.connection(key).is_err());
+}

@@ -1,5 +1,7 @@
 //! The x509 module from outside: BoringSSL's opinion of what it makes and judges, and what strangers may send it.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use boring::asn1::{Asn1Integer, Asn1Time};
 use boring::bn::BigNum;
 use boring::ec::{EcGroup, EcKey};
@@ -446,7 +448,11 @@ proptest! {
 /// `cargo test --release --test x509 -- --ignored --nocapture` prints how long verdicts take.
 #[test]
 #[ignore = "a measurement, not a test"]
-#[expect(clippy::disallowed_methods, reason = "measures time")]
+#[expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "measures time, for people to read"
+)]
 fn how_long_ten_certificates_take() {
     let ders = ed25519_chain(10);
     let anchors = Anchors::parse(&ders[9..]).unwrap();

@@ -142,8 +142,8 @@ class DgramTransport implements Transport {
     if (this.#senders.length > 0) this.#sink?.onReceivable(null);
   };
 
-  #onSent(batch: Batch, error: NodeJS.ErrnoException | null): void {
-    if (error !== null) this.#onSendFailed(batch, error);
+  #onSent(batch: Batch, error: Error | null): void {
+    if (error !== null) this.#onSendFailed(batch);
     batch.pending -= 1;
     if (batch.pending > 0) return;
     this.#batches.push(batch);
@@ -153,12 +153,9 @@ class DgramTransport implements Transport {
   }
 
   /** Loss on that path, never the end of the socket. */
-  #onSendFailed(batch: Batch, error: NodeJS.ErrnoException & { address?: string; port?: number }): void {
+  #onSendFailed(batch: Batch): void {
     this.stats.sendsFailed += 1;
-    const { endpoint } = batch;
-    if (this.#sink === undefined || endpoint === undefined) return;
-    if (error.address === undefined || error.port === undefined) return;
-    endpoint.sendFailed(this.#book.id(endpoint, error.address, error.port), error.code ?? 'UNKNOWN');
+    if (this.#sink !== undefined) batch.endpoint?.sendFailed();
   }
 }
 

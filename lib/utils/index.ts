@@ -10,13 +10,13 @@ async function yieldMicro(): Promise<void> {
   return new Promise((resolve) => queueMicrotask(resolve));
 }
 
-/** Makes a function that calls back one that answers by promise. Of an overloaded function it takes one signature. */
+// eslint-disable-next-line @typescript-eslint/no-invalid-void-type -- a callback without a value
+type Given<T extends unknown[]> = T extends [] ? void : T extends [unknown] ? T[0] : T;
 
-function promisify<
-  T extends unknown[],
-  P extends unknown[],
-  R extends (T extends [] ? void : T extends [unknown] ? T[0] : T),
->(f: (...args: [...params: P, callback: Callback<T>]) => unknown): (...params: P) => Promise<R> {
+/** Makes a function that calls back one that answers by promise. Of an overloaded function it takes one signature. */
+function promisify<T extends unknown[], P extends unknown[], R extends Given<T>>(
+  f: (...args: [...params: P, callback: Callback<T>]) => unknown,
+): (...params: P) => Promise<R> {
   return function (this: unknown, ...params: P): Promise<R> {
     return new Promise((resolve, reject) => {
       const callback = (error?: Error | null, ...values: unknown[]): void => {

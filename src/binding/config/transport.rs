@@ -154,8 +154,8 @@ impl Config {
         self.edit(|config| config.quiche.enable_track_unknown_transport_parameters(bytes))
     }
 
-    /// Sends reserved values now and then, so that the network and peers stay tolerant (RFC 9287, RFC 9000 §18.1).
-    /// Default true.
+    /// Sends reserved values now and then, so that peers stay tolerant. Default true. quiche 0.30 does it in HTTP/3 only: no
+    /// effect here.
     #[napi]
     pub fn grease(&self, grease: bool) -> Result<()> {
         self.edit(|config| config.quiche.grease(grease))

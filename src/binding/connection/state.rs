@@ -10,6 +10,12 @@ use crate::binding::stats::{ConnectionStats, PathStats, TransportParams};
 
 #[napi]
 impl Connection {
+    /// The number by which its endpoint knows the connection, in its changes; null unless an endpoint drives it.
+    #[napi(getter)]
+    pub fn key(&self) -> Result<Option<f64>> {
+        self.with(|connection| Ok(connection.key().map(|key| key as f64)))
+    }
+
     /// Whether this is the server's side. Answers at any time.
     #[napi]
     pub fn is_server(&self) -> Result<bool> {

@@ -1,7 +1,7 @@
 //! The facts in certificates, as plain objects.
 
 use super::input::{self, PemOrDer, PemOrDerList, certificate_ders};
-use super::support::{Error, Result, catch};
+use crate::binding::error::{Error, Result, catch};
 use crate::x509::{self, Certificate, KeyType, key_fingerprint};
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;

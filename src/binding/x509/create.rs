@@ -1,7 +1,9 @@
 //! Makes certificates and keys for JavaScript.
 
 use super::input::{PemOrDer, bytes, private_key};
-use super::support::{Result, catch, integer, invalid_argument, seconds};
+use super::support::seconds;
+use crate::binding::error::{Error, Result, catch, invalid_argument};
+use crate::binding::number::integer;
 use crate::x509::pem::{self, PrivateKey};
 use crate::x509::{self, CaParams, CertificateParams, Extension, IssuerParams, MAX_SERIAL_BYTES, generate_key};
 use napi::bindgen_prelude::Uint8Array;
@@ -84,7 +86,7 @@ pub fn create_certificate(options: NewCertificateOptions) -> Result<NewCertifica
         let issuer = options.issuer.as_ref().map(Issuer::read).transpose()?;
         let params = params(&options, &key, issuer.as_ref())?;
         let made = x509::create_certificate(&params)?;
-        Ok::<_, super::support::Error>(NewCertificate {
+        Ok::<_, Error>(NewCertificate {
             der: made.der.into(),
             pem: made.pem,
         })

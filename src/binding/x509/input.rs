@@ -1,6 +1,6 @@
 //! Certificates and keys as JavaScript hands them over: text or bytes, PEM or DER, one or many.
 
-use super::support::Result;
+use crate::binding::error::Result;
 use crate::x509::pem::{self, PrivateKey};
 use napi::bindgen_prelude::{Either, Either3, Uint8Array};
 

@@ -1,7 +1,7 @@
 //! PEM ↔ DER for JavaScript.
 
 use super::input::{PemOrDer, bytes};
-use super::support::{Result, catch};
+use crate::binding::error::{Result, catch};
 use crate::x509::pem::{self, PemError};
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;

@@ -1,7 +1,8 @@
 //! Verdicts on chains of peers whose keys change, for JavaScript.
 
-use super::support::{Error, Result, catch, invalid_argument, seconds};
+use super::support::seconds;
 use super::verify::{RefusedChain, max_length};
+use crate::binding::error::{Error, Result, catch, invalid_argument};
 use crate::x509::{self, Chain, Dates, Identity, SuccessorChain, SuccessorOptions, Target, verify_signed_by_successor};
 use napi::bindgen_prelude::{Either, Uint8Array};
 use napi_derive::napi;

@@ -1,7 +1,9 @@
 //! Verdicts on chains up to a trust anchor, for JavaScript.
 
 use super::input::{self, PemOrDer, PemOrDerList, certificate_ders};
-use super::support::{Error, Result, catch, integer, invalid_argument, seconds};
+use super::support::seconds;
+use crate::binding::error::{Error, Result, catch, invalid_argument};
+use crate::binding::number;
 use crate::x509::{
     self, Anchors, Chain, ChainError, MAX_CHAIN_LENGTH, Purpose, ServerName, VerifyError, VerifyOptions,
 };
@@ -245,8 +247,7 @@ fn purpose(name: Option<&str>) -> Result<Purpose> {
 
 /// The longest chain that is wanted; as long as chains may be, by default.
 pub(super) fn max_length(value: Option<f64>) -> Result<usize> {
-    let most = MAX_CHAIN_LENGTH as u64;
-    value
-        .map_or(Ok(most), |value| integer("maxLength", value, 1..=most))
-        .map(|length| length as usize)
+    value.map_or(Ok(MAX_CHAIN_LENGTH), |value| {
+        number::size("maxLength", value, 1..=MAX_CHAIN_LENGTH as u64)
+    })
 }

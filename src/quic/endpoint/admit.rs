@@ -105,8 +105,9 @@ impl Endpoint {
 
     /// Whether a limit keeps a newcomer out; counts which.
     fn is_full(&mut self, from: SocketAddr, now: Instant) -> bool {
+        let connections = self.len();
         let stats = &mut self.stats;
-        let counter = if self.slots.len() >= self.limits.connections {
+        let counter = if connections >= self.limits.connections {
             &mut stats.refused_connections
         } else if self.per_address.count(from.ip()) >= self.limits.connections_per_address {
             &mut stats.refused_address
@@ -184,7 +185,8 @@ impl Endpoint {
         if came_alive == Ok(true) {
             self.stats.accepted += 1;
         } else {
-            self.remove(key);
+            self.let_go(key);
+            self.slots.remove(key);
             self.stats.invalid += 1;
         }
     }

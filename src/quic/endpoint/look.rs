@@ -27,6 +27,9 @@ impl Endpoint {
     pub(super) fn look(&mut self, key: usize, now: Instant) {
         self.stats.looks += 1;
         let before = self.slots[key].phase;
+        if before == Phase::Gone {
+            return;
+        }
         let shared = self.slots[key].connection.clone();
         let looked = guarded(&shared, |connection| {
             self.look_at_handshake(key, connection)?;

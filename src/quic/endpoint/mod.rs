@@ -38,7 +38,7 @@ use slab::Slab;
 use self::change::Change;
 use self::ids::IdKey;
 use self::limits::{Limits, PerAddress, Rate, RetryPolicy};
-use self::slot::Slot;
+use self::slot::{Phase, Slot};
 use self::stats::EndpointStats;
 use self::timers::Timers;
 use super::address::{AddressBook, normalise};
@@ -67,6 +67,10 @@ pub struct EndpointSettings {
 /// Drives many connections.
 pub struct Endpoint {
     slots: Slab<Slot>,
+    /// Connections that are gone, but whose end isn't told: their keys aren't given away.
+    departing: usize,
+    /// Connections whose end has been told with the last changes.
+    departed: Vec<usize>,
     routes: HashMap<quiche::ConnectionId<'static>, usize>,
     /// Whom a stateless reset is for, by the token that the server gave with its handshake.
     resettable: HashMap<u128, usize>,
@@ -122,6 +126,8 @@ impl Endpoint {
     pub fn new(settings: EndpointSettings, epoch: Epoch) -> Result<Self> {
         Ok(Self {
             slots: Slab::new(),
+            departing: 0,
+            departed: Vec::new(),
             routes: HashMap::new(),
             resettable: HashMap::new(),
             timers: Timers::default(),
@@ -168,7 +174,7 @@ impl Endpoint {
     /// Changes the secret behind connection ids and reset tokens; only while there are no connections, whose ids would
     /// no longer be known as ours.
     pub fn set_stateless_reset_key(&mut self, secret: &[u8]) -> Result<()> {
-        if !self.slots.is_empty() {
+        if !self.is_empty() {
             return Err(Error::Limit(
                 "the stateless reset key can't change while there are connections",
             ));
@@ -196,7 +202,7 @@ impl Endpoint {
         now: Instant,
     ) -> Result<SharedConnection> {
         let local = self.local.ok_or(Error::NotBound)?;
-        if self.slots.len() >= self.limits.connections {
+        if self.len() >= self.limits.connections {
             return Err(Error::Limit("the endpoint has as many connections as it may"));
         }
         let peer = normalise(peer);
@@ -213,7 +219,7 @@ impl Endpoint {
         Ok(connection)
     }
 
-    /// The connection with this key.
+    /// The connection with this key, also when it has just gone: until changes are taken once more.
     pub fn connection(&self, key: usize) -> Result<SharedConnection> {
         self.slots
             .get(key)
@@ -223,12 +229,12 @@ impl Endpoint {
 
     /// How many connections there are.
     pub fn len(&self) -> usize {
-        self.slots.len()
+        self.slots.len() - self.departing
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.len() == 0
     }
 
     /// How many accepted connections have an incomplete handshake.
@@ -238,7 +244,17 @@ impl Endpoint {
 
     /// What has changed since it was last asked for, the oldest first.
     pub fn take_changes(&mut self) -> impl Iterator<Item = Change> + '_ {
-        std::iter::from_fn(|| self.changes.pop_front())
+        for key in self.departed.drain(..) {
+            self.slots.remove(key);
+            self.departing -= 1;
+        }
+        std::iter::from_fn(|| {
+            let change = self.changes.pop_front()?;
+            if let Change::Closed(key) = change {
+                self.departed.push(key);
+            }
+            Some(change)
+        })
     }
 
     /// When [`on_timeout`](Self::on_timeout) wants to be called.
@@ -272,7 +288,12 @@ impl Endpoint {
 
     /// Lets go of everything at once; no close frame goes out. Handles keep their last statistics.
     pub fn close(&mut self) {
-        let keys: Vec<_> = self.slots.iter().map(|(key, _)| key).collect();
+        let keys: Vec<_> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.phase < Phase::Gone)
+            .map(|(key, _)| key)
+            .collect();
         for key in keys {
             self.release(key);
         }
@@ -308,26 +329,28 @@ impl Endpoint {
 
     /// Lets go of one connection, and tells.
     fn release(&mut self, key: usize) {
-        self.remove(key);
+        self.let_go(key);
         self.stats.closed += 1;
+        self.departing += 1;
         self.changes.push_back(Change::Closed(key));
     }
 
-    fn remove(&mut self, key: usize) {
-        let slot = self.slots.remove(key);
+    /// Ends all that the endpoint does for a connection.
+    fn let_go(&mut self, key: usize) {
+        let slot = &mut self.slots[key];
         self.half_open -= usize::from(slot.is_half_open());
+        slot.phase = Phase::Gone;
         if let Some(ip) = slot.admitted_from {
             self.per_address.leave(ip);
         }
-        for id in &slot.ids {
-            self.routes.remove(id);
+        for id in slot.ids.drain(..) {
+            self.routes.remove(&id);
         }
-        if let Some(token) = slot.reset_token {
+        if let Some(token) = slot.reset_token.take() {
             self.resettable.remove(&token);
         }
-        self.timers.move_deadline(key, slot.clock.set, None);
+        self.timers.move_deadline(key, slot.clock.set.take(), None);
         slot.connection.borrow_mut().release();
-        // The key may be given away again at once: nothing may still speak of its last owner.
         self.touched.retain(|touched| *touched != key);
         self.turns.retain(|turn| *turn != key);
         self.dirty.borrow_mut().retain(|dirty| *dirty != key);

@@ -15,6 +15,8 @@ pub(super) enum Phase {
     Verifying,
     Connected,
     Ending,
+    /// Nothing is left but to tell of its end.
+    Gone,
 }
 
 pub(super) struct Slot {
