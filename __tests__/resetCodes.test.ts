@@ -1,6 +1,7 @@
-import { errors, events } from '../lib';
+import type { errors } from '../lib';
+import { events } from '../lib';
 import type { Pair } from './helpers/pair';
-import { createPair, nextEvent, openStream, recordEvents } from './helpers/pair';
+import { createPair, nextEvent, openStream, readAll, recordEvents } from './helpers/pair';
 
 /** Reasons that both sides know, and their codes. */
 const reasons = new Map<number, Error>([
@@ -99,7 +100,9 @@ describe('a reason crosses to the other side', () => {
     await using pair = await createTranslatingPair();
     const [ours, theirs] = await openStream(pair.near, pair.far);
     const writes = [ours.writable.getWriter().write(FULL), theirs.writable.getWriter().write(FULL)];
-    await expect(Promise.race([...writes, new Promise((resolve) => setTimeout(resolve, 50, 'full'))])).resolves.toBe('full');
+    await expect(Promise.race([...writes, new Promise((resolve) => setTimeout(resolve, 50, 'full'))])).resolves.toBe(
+      'full',
+    );
     ours.cancel(seven);
     for (const write of writes) await expect(write).rejects.toBe(seven);
   });
@@ -111,7 +114,7 @@ describe('a reason crosses to the other side', () => {
     const write = writer.write(FULL);
     await writer.abort(eight);
     await expect(write).rejects.toBe(eight);
-    await expect(theirs.read()).rejects.toBe(eight);
+    await expect(readAll(theirs)).rejects.toBe(eight);
   });
 
   test('when both sides give up at once', async () => {
@@ -151,7 +154,12 @@ test('without translation the code is 0 and the reason an error that names it', 
 });
 
 test.each([
-  ['throws', () => { throw new Error('no code'); }],
+  [
+    'throws',
+    () => {
+      throw new Error('no code');
+    },
+  ],
   ['gives a fraction', () => 1.5],
   ['gives a negative number', () => -1],
   ['gives nothing', () => undefined as unknown as number],
@@ -186,7 +194,7 @@ test('events say who gave up what, with code and reason', async () => {
   const closed = theirs.closedP;
   ours.cancel(seven);
   await closed;
-  expect(details.map(({ name, data, cause }) => [name, data['code'], cause])).toEqual([
+  expect(details.map(({ name, data, cause }): unknown[] => [name, data['code'], cause])).toEqual([
     ['ErrorQUICStreamLocalRead', 7, seven],
     ['ErrorQUICStreamLocalWrite', 107, seven],
     ['ErrorQUICStreamPeerRead', 107, seven],
