@@ -1,9 +1,12 @@
-export { default as QUICSocket } from './QUICSocket';
-export { default as QUICServer } from './QUICServer';
-export { default as QUICClient } from './QUICClient';
-export { default as QUICConnection } from './QUICConnection';
-export { default as QUICConnectionId } from './QUICConnectionId';
-export { default as QUICStream } from './QUICStream';
+// Imported, then exported: so Node sees the names from an ES module, too.
+import QUICSocket from './QUICSocket';
+import QUICServer from './QUICServer';
+import QUICClient from './QUICClient';
+import QUICConnection from './QUICConnection';
+import QUICConnectionId from './QUICConnectionId';
+import QUICStream from './QUICStream';
+
+export { QUICSocket, QUICServer, QUICClient, QUICConnection, QUICConnectionId, QUICStream };
 export { logNative } from './logging';
 export * as utils from './utils';
 export * as events from './events';

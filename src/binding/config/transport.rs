@@ -75,7 +75,7 @@ impl Config {
     #[napi]
     pub fn set_initial_max_streams_uni(&self, count: f64) -> Result<()> {
         let count = number::integer("initialMaxStreamsUni", count, ANY)?;
-        self.edit(|config| config.quiche.set_initial_max_streams_uni(count))
+        self.edit(|config| config.set_initial_max_streams_uni(count))
     }
 
     /// The unit of the delays in our acknowledgements, as a power of two of microseconds: 0 to 20. Default 3.
