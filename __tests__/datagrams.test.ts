@@ -98,9 +98,11 @@ test('waiting for one can be given up, and ends with the connection', async () =
   expect(await other).toBeNull();
 });
 
+const NO_DATAGRAMS = { enableDgram: [false, 0, 0] as [boolean, number, number] };
+
 test.each([
-  ['neither side', {}, {}],
-  ['the server alone', { enableDgram: [true, 10, 10] as [boolean, number, number] }, {}],
+  ['neither side', NO_DATAGRAMS, NO_DATAGRAMS],
+  ['the server alone', {}, NO_DATAGRAMS],
 ])('are refused where %s takes them', async (_, server, client) => {
   await using pair = await createPair({ server, client });
   expect(pair.far.maxDatagramSize).toBeNull();
