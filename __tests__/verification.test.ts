@@ -68,7 +68,7 @@ describe('a client refuses', () => {
     ['the wrong name', {}, 'elsewhere', 'BadCertificate'],
     [
       'by callback, with its own alert',
-      { verifyCallback: () => CryptoError.CertificateExpired },
+      { verifyCallback: (): native.CryptoError => CryptoError.CertificateExpired },
       undefined,
       'CertificateExpired',
     ],
@@ -105,7 +105,12 @@ describe('a server refuses', () => {
   test.each([
     ['no certificate', {}, {}, 'CertificateRequired'],
     ['a chain of another authority', {}, createAuthority().issue(), 'UnknownCA'],
-    ['by callback', { verifyCallback: () => CryptoError.BadCertificate }, createIdentity(), 'BadCertificate'],
+    [
+      'by callback',
+      { verifyCallback: (): native.CryptoError => CryptoError.BadCertificate },
+      createIdentity(),
+      'BadCertificate',
+    ],
     [
       'by callback, late',
       {
@@ -115,7 +120,7 @@ describe('a server refuses', () => {
       createIdentity(),
       'AccessDenied',
     ],
-    ['no certificate, with a callback', { verifyCallback: () => undefined }, {}, 'CertificateRequired'],
+    ['no certificate, with a callback', { verifyCallback: (): undefined => undefined }, {}, 'CertificateRequired'],
   ] as const)('%s, and the client hears of it on its live connection', async (_, config, credentials, alert) => {
     await using to = await startServer({ ca: authority().ca, verifyPeer: true, ...config });
     await using client = await dial(to.server, credentials);
@@ -164,16 +169,16 @@ describe('a callback fails closed', () => {
   test.each([
     [
       'throws',
-      () => {
+      (): unknown => {
         throw new Error('broken');
       },
       'BadCertificate',
     ],
     ['rejects', () => Promise.reject(new Error('broken')), 'BadCertificate'],
-    ['gives true', () => true, 'InternalError'],
-    ['gives null', () => null, 'InternalError'],
-    ['gives a number that is no alert', () => 42, 'InternalError'],
-    ['gives an alert that TLS does not know', () => 0x1ff, 'InternalError'],
+    ['gives true', (): unknown => true, 'InternalError'],
+    ['gives null', (): unknown => null, 'InternalError'],
+    ['gives a number that is no alert', (): unknown => 42, 'InternalError'],
+    ['gives an alert that TLS does not know', (): unknown => 0x1ff, 'InternalError'],
   ] as const)('when it %s', async (what, callback, alert) => {
     await using to = await startServer();
     const verifyCallback = callback as unknown as TLSVerifyCallback;
