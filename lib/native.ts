@@ -13,7 +13,9 @@ import {
   ConnectionErrorCode,
   CryptoError,
   Endpoint,
+  Flushed,
   Shutdown,
+  UdpSocket,
   setLogger,
 } from '../index.js';
 
@@ -60,7 +62,9 @@ export {
   ChangeKind,
   CryptoError,
   Endpoint,
+  Flushed,
   NativeConfig,
+  UdpSocket,
   setLogger,
   ConnectionErrorCode,
   Shutdown,
