@@ -71,7 +71,7 @@ export declare class Config {
    * Sets who judges the peer's certificate chain; goes before `verifyPeer`. A server that asks for a certificate
    * refuses clients without one, with the TLS alert `certificate_required`.
    */
-  setVerification(who: Verification | `${Verification}`): void
+  setVerification(who: Verification): void
   /**
    * quiche's own switch: whether BoringSSL checks the peer's chain. Default false. Other than `setVerification('Chain')`,
    * a server lets clients without a certificate in.
@@ -328,7 +328,7 @@ export declare class Connection {
   retireDcid(sequence: number): void
   /**
    * Writes a qlog (JSON-SEQ, readable by qvis) to this file from now on, with a title and a description that viewers
-   * show. It is appended to, and complete when the connection is gone. Call it before the first packet, to have all.
+   * show. It is appended to, event by event. Call it before the first packet, to have all.
    *
    * Throws `InvalidConfig` if the file can't be opened.
    */
@@ -1659,7 +1659,13 @@ export interface UnknownTransportParameter {
   value: Buffer
 }
 
-/** Who judges the peer's certificate chain. */
+/**
+ * Who judges the peer's certificate chain:
+ *
+ * - `None`: nobody, the peer may be anyone; a server asks for no certificate
+ * - `Chain`: BoringSSL, against the trust anchors; a client checks the server's name or address as well
+ * - `Application`: the handshake pauses until `settleVerification`
+ */
 export type Verification = 'None' | 'Chain' | 'Application'
 
 /** A chain that passed all checks. */

@@ -18,7 +18,7 @@ import { clientDefault, resolveConfig } from './config';
 import * as errors from './errors';
 import * as events from './events';
 import { silent } from './logging';
-import { nativeCode } from './native';
+import { messageOf, nativeCode } from './native';
 import QUICConnection from './QUICConnection';
 import QUICSocket from './QUICSocket';
 import { resolveHost, toPort, validateTarget } from './utils/address';
@@ -261,7 +261,7 @@ function translate(error: unknown, signal: AbortSignal, hasLostSocket: boolean):
   }
   // Host and port were checked before: what the addon refuses now is the server's name.
   if (nativeCode(error) !== undefined && !(error instanceof errors.ErrorQUIC)) {
-    return new errors.ErrorQUICClientInvalidArgument((error as Error).message, { cause: error });
+    return new errors.ErrorQUICClientInvalidArgument(messageOf(error), { cause: error });
   }
   return error;
 }

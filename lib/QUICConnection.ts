@@ -15,6 +15,7 @@ import type {
   StreamReasonToCode,
 } from './types';
 import type QUICStream from './QUICStream';
+import { DATAGRAM_QUEUE } from './config';
 import DatagramQueue from './datagrams';
 import { errorOfEnd, local } from './endings';
 import * as errors from './errors';
@@ -122,7 +123,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     this.#owner = parts.owner;
     this.#logger = parts.logger;
     this.#streams = new StreamTable(this.#streamHost(), parts.type);
-    this.#datagrams = new DatagramQueue(parts.config.settings.enableDgram[1]);
+    this.#datagrams = new DatagramQueue(parts.config.settings.enableDgram[1] || DATAGRAM_QUEUE);
     this.#ids = this.#readIds();
     this.#remote = this.#readRemote();
     void quiet(this.#established.p);

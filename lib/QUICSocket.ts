@@ -7,7 +7,7 @@ import Driver from './Driver';
 import * as errors from './errors';
 import * as events from './events';
 import { silent } from './logging';
-import { Endpoint, nativeCode } from './native';
+import { Endpoint, messageOf, nativeCode } from './native';
 import { makePunch, readPunch } from './punch';
 import { defaultTransport, openTransport } from './transport/open';
 import * as address from './utils/address';
@@ -299,8 +299,7 @@ class QUICSocket extends Emitter implements AsyncDisposable {
       return await open(bindOptions);
     } catch (error) {
       const wanted = address.buildAddress(host, port);
-      const why = error instanceof Error ? error.message : String(error);
-      throw new errors.ErrorQUICSocketInvalidBindAddress(`${wanted}: ${why}`, { cause: error });
+      throw new errors.ErrorQUICSocketInvalidBindAddress(`${wanted}: ${messageOf(error)}`, { cause: error });
     }
   }
 

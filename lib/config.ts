@@ -2,7 +2,7 @@ import type { TlsSettings } from './native';
 import type { QUICConfig } from './types';
 import tls from 'node:tls';
 import * as errors from './errors';
-import { NativeConfig, nativeCode } from './native';
+import { NativeConfig, messageOf, nativeCode } from './native';
 import { collectPEMs, pemsToDERs } from './utils/pem';
 
 const MiB = 1024 * 1024;
@@ -27,7 +27,8 @@ const clientDefault: QUICConfig = {
   initialMaxStreamsUni: 100,
   maxConnectionWindow: 24 * MiB,
   maxStreamWindow: 16 * MiB,
-  enableDgram: [false, 0, 0],
+  // 0: as many as the addon thinks fit.
+  enableDgram: [true, 0, 0],
   disableActiveMigration: true,
   // A placeholder: name your own protocol.
   applicationProtos: ['quic'],
@@ -44,6 +45,9 @@ const minIdleTimeout = Infinity;
 
 /** quiche retires an abandoned path's id late: with its default, 2, the second NAT rebinding kills a connection. */
 const ACTIVE_CONNECTION_ID_LIMIT = 8;
+
+/** Datagrams that may wait, where the settings leave it open. */
+const DATAGRAM_QUEUE = 1024;
 
 /** The largest value of a transport parameter that we can write as a number. */
 const MAX = Number.MAX_SAFE_INTEGER;
@@ -161,7 +165,7 @@ function refusalsNamed<T>(build: () => T): T {
     return build();
   } catch (error) {
     if (nativeCode(error) === undefined) throw error;
-    throw new errors.ErrorQUICConfig(error instanceof Error ? error.message : undefined, { cause: error });
+    throw new errors.ErrorQUICConfig(messageOf(error), { cause: error });
   }
 }
 
@@ -185,7 +189,9 @@ function apply(config: NativeConfig, settings: QUICConfig, handshakeTimeout: num
   config.setInitialMaxStreamsUni(settings.initialMaxStreamsUni);
   config.setMaxConnectionWindow(settings.maxConnectionWindow);
   config.setMaxStreamWindow(settings.maxStreamWindow);
-  config.enableDgram(...settings.enableDgram);
+  const [takesDatagrams, ...lengths] = settings.enableDgram;
+  const [toReceive, toSend] = lengths.map((length) => (length === 0 ? DATAGRAM_QUEUE : length));
+  if (takesDatagrams) config.enableDgram(true, toReceive, toSend);
   config.setDisableActiveMigration(settings.disableActiveMigration);
   config.setActiveConnectionIdLimit(ACTIVE_CONNECTION_ID_LIMIT);
   config.setApplicationProtos(settings.applicationProtos);
@@ -200,4 +206,4 @@ function shorter(ms: number, other: number): number {
 }
 
 export type { ResolvedConfig };
-export { clientDefault, serverDefault, minIdleTimeout, resolveConfig };
+export { DATAGRAM_QUEUE, clientDefault, serverDefault, minIdleTimeout, resolveConfig };

@@ -1,14 +1,18 @@
-export { default as QUICSocket } from './QUICSocket';
-export { default as QUICServer } from './QUICServer';
-export { default as QUICClient } from './QUICClient';
-export { default as QUICConnection } from './QUICConnection';
-export { default as QUICConnectionId } from './QUICConnectionId';
-export { default as QUICStream } from './QUICStream';
+// Imported, then exported: so Node sees the names from an ES module, too.
+import QUICSocket from './QUICSocket';
+import QUICServer from './QUICServer';
+import QUICClient from './QUICClient';
+import QUICConnection from './QUICConnection';
+import QUICConnectionId from './QUICConnectionId';
+import QUICStream from './QUICStream';
+
+export { QUICSocket, QUICServer, QUICClient, QUICConnection, QUICConnectionId, QUICStream };
 export { logNative } from './logging';
 export * as utils from './utils';
 export * as events from './events';
 export * as errors from './errors';
 export * as native from './native';
+export * as x509 from './x509';
 export { clientDefault, serverDefault } from './config';
 export type * from './types';
 export type { QUICClientOptions } from './QUICClient';

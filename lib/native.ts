@@ -52,6 +52,12 @@ function nativeCode(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
+/** What an error says, be it from this realm or from another. */
+function messageOf(error: unknown): string {
+  const message: unknown = (error as { message?: unknown } | null | undefined)?.message;
+  return typeof message === 'string' ? message : String(error);
+}
+
 /** Whether a code is a TLS alert (RFC 9001 §4.8). */
 function isCryptoError(code: number): code is CryptoError {
   return code >= 0x100 && code <= 0x1ff;
@@ -76,5 +82,6 @@ export {
   readEnds,
   peerCode,
   nativeCode,
+  messageOf,
   isCryptoError,
 };

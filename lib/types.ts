@@ -135,7 +135,7 @@ type QUICConfig = {
   maxConnectionWindow: number;
   /** Bytes up to which a stream's window may grow. */
   maxStreamWindow: number;
-  /** Datagrams (RFC 9221): whether, and how many wait at most to be received and to be sent. */
+  /** Datagrams (RFC 9221): whether, and how many wait at most to be received and to be sent (0 = 1024). */
   enableDgram: [enabled: boolean, receiveQueueLength: number, sendQueueLength: number];
   /** Don't move a connection of ours to another address by ourselves. A rebinding NAT is followed all the same. */
   disableActiveMigration: boolean;

@@ -85,7 +85,7 @@ export class RawPair {
 
   /** Moves datagrams both ways until there are no more. */
   flush(): void {
-    while (this.#move('client') || this.#move('server'));
+    for (let moved = true; moved; ) moved = this.#move('client') || this.#move('server');
   }
 
   /** Takes what one side wants to send. */
@@ -119,7 +119,8 @@ export class RawPair {
 
   /** Lets timers run until something holds. */
   async until(holds: () => boolean): Promise<void> {
-    for (this.flush(); !holds(); await this.tick());
+    this.flush();
+    while (!holds()) await this.tick();
   }
 
   #move(by: 'client' | 'server'): boolean {

@@ -11,7 +11,7 @@ describe('driving by hand', () => {
   test('send says from where to where, and null when there is nothing', () => {
     const { client } = new RawPair({ clientTls: { groups: 'X25519' } });
     const sent = client.send(buffer);
-    expect(sent).toMatchObject({ from: CLIENT, to: SERVER, bytes: MIN_CLIENT_INITIAL_LEN, at: expect.any(Number) });
+    expect(sent).toMatchObject({ from: CLIENT, to: SERVER, bytes: MIN_CLIENT_INITIAL_LEN, at: 0 });
     expect(client.send(buffer)).toBeNull();
   });
 
@@ -19,7 +19,7 @@ describe('driving by hand', () => {
     const pair = RawPair.connected();
     pair.client.streamWrite(0, Buffer.from('.'), false);
     const [packet] = pair.take('client');
-    const { data } = packet!;
+    const { data } = packet;
     expect(pair.server.recv(data, { from: CLIENT, to: SERVER })).toBe(data.length);
     expect(pair.server.streamReadable(0)).toBe(true);
     expect(pair.server.recv(Buffer.alloc(50, 0x55), { from: CLIENT, to: SERVER })).toBe(50);
@@ -37,7 +37,7 @@ describe('driving by hand', () => {
   test('a first packet that is rubbish throws what is wrong with it', () => {
     const { client, server } = new RawPair();
     client.send(buffer);
-    buffer[1199]! ^= 1;
+    buffer[1199] ^= 1;
     expect(codeOf(() => server.recv(buffer.subarray(0, 1200), { from: CLIENT, to: SERVER }))).toBe('CryptoFail');
   });
 
@@ -73,7 +73,7 @@ describe('driving by hand', () => {
     pair.filter = () => true;
     await pair.until(() => pair.server.streamReadable(0));
     expect(pair.server.streamRead(0, buffer)).toBe(5 * 2 + 1);
-    expect(pair.client.stats().lost + pair.client.pathStats()[0]!.totalPtoCount).toBeGreaterThan(0);
+    expect(pair.client.stats().lost + pair.client.pathStats()[0].totalPtoCount).toBeGreaterThan(0);
   });
 
   test('connectWithDcid begins with that destination id', () => {
@@ -136,11 +136,14 @@ describe('who and what', () => {
     expect(near.ackedBytes).toBeGreaterThan(5000);
     expect(near.txBufferedConsistent).toBe(true);
     expect(near.bytesInFlightDuration).toBeGreaterThan(0);
-    expect([near.pathsCount, pair.client.pathStats()]).toMatchObject([1, [{ active: true, local: CLIENT, peer: SERVER }]]);
+    expect([near.pathsCount, pair.client.pathStats()]).toMatchObject([
+      1,
+      [{ active: true, local: CLIENT, peer: SERVER }],
+    ]);
+    expect(pair.client.pathStats()[0].minRtt).toBeGreaterThan(0);
     expect(pair.client.pathStats()[0]).toMatchObject({
       validationState: 'Validated',
       sentBytes: near.sentBytes,
-      minRtt: expect.any(Number),
       maxBandwidth: null,
       startupExit: null,
     });
@@ -175,7 +178,8 @@ describe('who and what', () => {
     expect(client.sendQuantumOnPath(CLIENT, SERVER)).toBe(client.sendQuantum());
     expect(client.sendQuantumOnPath(SERVER, CLIENT)).toBe(0);
     expect(client.maxReleaseIntoFuture()).toBeGreaterThanOrEqual(1);
-    expect(client.getNextReleaseTime()).toEqual({ delay: expect.any(Number), canBurst: expect.any(Boolean) });
+    expect(client.getNextReleaseTime()!.delay).toBeGreaterThanOrEqual(0);
+    expect(typeof client.getNextReleaseTime()!.canBurst).toBe('boolean');
   });
 });
 

@@ -23,7 +23,7 @@ describe('Header.parse', () => {
   test('an Initial', () => {
     const pair = new RawPair();
     const [packet] = pair.take('client');
-    const header = Header.parse(packet!.data, 16)!;
+    const header = Header.parse(packet.data, 16)!;
     expect([header.type, header.version, header.token, header.versions]).toEqual(['Initial', 1, Buffer.alloc(0), null]);
     expect([header.scid, header.dcid]).toEqual([pair.client.sourceId(), pair.client.destinationId()]);
   });
@@ -41,17 +41,17 @@ describe('Header.parse', () => {
     const connected = RawPair.connected();
     connected.client.streamWrite(0, Buffer.from('.'), false);
     const [packet] = connected.take('client');
-    const header = Header.parse(packet!.data, 16)!;
+    const header = Header.parse(packet.data, 16)!;
     expect([header.type, header.version, header.scid, header.token]).toEqual(['Short', 0, Buffer.alloc(0), null]);
     expect(header.dcid).toEqual(connected.server.sourceId());
-    expect(Header.parse(packet!.data, 3)!.dcid).toEqual(connected.server.sourceId().subarray(0, 3));
+    expect(Header.parse(packet.data, 3)!.dcid).toEqual(connected.server.sourceId().subarray(0, 3));
   });
 
   test('it leaves the bytes as they are', () => {
     const [packet] = new RawPair().take('client');
-    const before = Buffer.from(packet!.data);
-    Header.parse(packet!.data, 16);
-    expect(packet!.data).toEqual(before);
+    const before = Buffer.from(packet.data);
+    Header.parse(packet.data, 16);
+    expect(packet.data).toEqual(before);
   });
 
   test('what is no QUIC packet is null', () => {
@@ -98,7 +98,7 @@ describe('Retry', () => {
   test('the client comes back with the token, and is accepted with both ids', () => {
     const pair = new RawPair();
     const [initial] = pair.take('client');
-    const first = Header.parse(initial!.data, 16)!;
+    const first = Header.parse(initial.data, 16)!;
     const [newScid, token] = [newId(), Buffer.from('a token')];
     const packet = Buffer.alloc(200);
     const length = retry(first.scid, first.dcid, newScid, token, first.version, packet);
@@ -107,7 +107,7 @@ describe('Retry', () => {
 
     pair.client.recv(packet.subarray(0, length), { from: SERVER, to: CLIENT });
     const again = pair.take('client');
-    const second = Header.parse(again[0]!.data, 16)!;
+    const second = Header.parse(again[0].data, 16)!;
     expect([second.type, second.token, second.dcid]).toEqual(['Initial', token, newScid]);
 
     const ids = { originalDestination: first.dcid, retrySource: newScid };
@@ -124,7 +124,7 @@ describe('Retry', () => {
 
   test('a server that does not name the ids is refused', () => {
     const pair = new RawPair();
-    const first = Header.parse(pair.take('client')[0]!.data, 16)!;
+    const first = Header.parse(pair.take('client')[0].data, 16)!;
     const packet = Buffer.alloc(200);
     const length = retry(first.scid, first.dcid, newId(), Buffer.from('t'), 1, packet);
     pair.client.recv(packet.subarray(0, length), { from: SERVER, to: CLIENT });

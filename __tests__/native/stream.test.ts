@@ -202,7 +202,7 @@ describe('what can be done next', () => {
     client.streamWrite(4, Buffer.alloc(1000), false);
     client.streamPriority(4, 0, true);
     const [first] = pair.take('client');
-    pair.deliver([first!]);
+    pair.deliver([first]);
     expect(server.streamReadableLen(4, 9999)).toBe(1000);
     expect(server.streamReadableLen(0, 9999)).toBeLessThan(1000);
     expect(codeOf(() => client.streamPriority(4, 256, true))).toBe('OutOfRange');
@@ -242,7 +242,9 @@ describe('windows grow no further than set', () => {
 describe('Stream', () => {
   test('tells what it is', () => {
     const { client } = connected();
-    const shown = [0, 1, 2, 3].map((id) => client.stream(id)).map((s) => [s.id, s.isServerInitiated, s.isBidirectional]);
+    const shown = [0, 1, 2, 3]
+      .map((id) => client.stream(id))
+      .map((s) => [s.id, s.isServerInitiated, s.isBidirectional]);
     expect(shown).toEqual([
       [0, false, true],
       [1, true, true],

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 
-import { Config, CryptoError, Verification } from '../../index.js';
+import { Config, CryptoError } from '../../index.js';
 
 import { identity } from '../helpers/rawCertificates';
 import { RawPair, baseConfig, codeOf } from '../helpers/rawPair';
@@ -169,7 +169,7 @@ describe("BoringSSL's judgement of the peer", () => {
   });
 
   test('a server that verifies wants a certificate', () => {
-    const demand = { server: (config: Config) => config.setVerification(Verification.Chain) };
+    const demand = { server: (config: Config) => config.setVerification('Chain') };
     const pair = new RawPair({ ...demand, clientTls: {} });
     expect(failure(pair).server).toBe(CryptoError.CertificateRequired);
     const client = identity('client');

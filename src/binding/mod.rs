@@ -7,6 +7,7 @@ pub mod codes;
 pub mod config;
 pub mod connection;
 pub mod endpoint;
+pub mod enums;
 pub mod error;
 pub mod header;
 pub mod log;

@@ -1,7 +1,7 @@
 //! Files that connections write: qlog, and TLS secrets.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter};
+use std::io::{self, LineWriter};
 use std::path::{Path, PathBuf};
 
 use napi_derive::napi;
@@ -24,7 +24,7 @@ impl Config {
         self.edit(|config| {
             config.qlog = Some(Box::new(move |trace_id| {
                 let opened = append(&directory.join(format!("{trace_id}.sqlog")));
-                count_failure(&failures, opened).map(|file| Box::new(BufWriter::new(file)) as Sink)
+                count_failure(&failures, opened).map(|file| Box::new(LineWriter::new(file)) as Sink)
             }));
         })
     }

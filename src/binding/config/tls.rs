@@ -66,7 +66,11 @@ impl From<&Credential> for tls::Credential {
     }
 }
 
-/// Who judges the peer's certificate chain.
+/// Who judges the peer's certificate chain:
+///
+/// - `None`: nobody, the peer may be anyone; a server asks for no certificate
+/// - `Chain`: BoringSSL, against the trust anchors; a client checks the server's name or address as well
+/// - `Application`: the handshake pauses until `settleVerification`
 #[napi(string_enum)]
 #[derive(Debug, Clone, Copy)]
 pub enum Verification {
@@ -102,10 +106,7 @@ impl Config {
     /// Sets who judges the peer's certificate chain; goes before `verifyPeer`. A server that asks for a certificate
     /// refuses clients without one, with the TLS alert `certificate_required`.
     #[napi]
-    pub fn set_verification(
-        &self,
-        #[napi(ts_arg_type = "Verification | `${Verification}`")] who: Verification,
-    ) -> Result<()> {
+    pub fn set_verification(&self, who: Verification) -> Result<()> {
         self.edit(|config| config.verification = Some(who.into()))
     }
 

@@ -88,7 +88,7 @@ impl Connection {
 
     /// Drops the datagrams that wait to be sent and for which `isDoomed` answers true; answers how many. `isDoomed` is
     /// shown a copy of each. What it throws is thrown here, and nothing is dropped.
-    #[napi(ts_args_type = "isDoomed: (datagram: Buffer) => boolean")]
+    #[napi(strict, ts_args_type = "isDoomed: (datagram: Buffer) => boolean")]
     pub fn dgram_purge_outgoing(&self, env: &Env, is_doomed: Function<Buffer, bool>) -> Result<f64> {
         let waiting = self.with(|connection| connection.dgrams_outgoing())?;
         let mut doomed = Vec::new();

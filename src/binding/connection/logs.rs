@@ -1,6 +1,6 @@
 //! Files that one connection writes.
 
-use std::io::BufWriter;
+use std::io::LineWriter;
 use std::path::Path;
 
 use napi_derive::napi;
@@ -24,7 +24,7 @@ pub enum QlogLevel {
 #[napi]
 impl Connection {
     /// Writes a qlog (JSON-SEQ, readable by qvis) to this file from now on, with a title and a description that viewers
-    /// show. It is appended to, and complete when the connection is gone. Call it before the first packet, to have all.
+    /// show. It is appended to, event by event. Call it before the first packet, to have all.
     ///
     /// Throws `InvalidConfig` if the file can't be opened.
     #[napi]
@@ -40,7 +40,7 @@ impl Connection {
             let quiche = connection.live_mut()?;
             let path = Path::new(&path);
             let file = append(path).map_err(|error| refused("qlog", path, &error))?;
-            quiche.set_qlog_with_level(Box::new(BufWriter::new(file)), title, description, level);
+            quiche.set_qlog_with_level(Box::new(LineWriter::new(file)), title, description, level);
             Ok(())
         })
     }
