@@ -95,11 +95,6 @@ class StreamTable {
     }
   }
 
-  /** The peer reads some stream no more. */
-  onStopped(): void {
-    for (const stream of this.values()) stream.onWritable();
-  }
-
   /** Whether the peer has acknowledged all that was written to the streams that have ended. */
   isDelivered(): boolean {
     for (const id of this.#undelivered) {
@@ -145,7 +140,8 @@ class StreamTable {
 
   /** The addon forgets a stream once both directions are over and acknowledged. */
   #isGone(id: number): boolean {
-    return this.#host.handle.streamCapacity(id) === FINISHED;
+    // Below are the codes of streams that the peer stopped: it wants nothing more.
+    return this.#host.handle.streamCapacity(id) <= FINISHED;
   }
 }
 
