@@ -48,8 +48,11 @@ export default defineConfig(
   {
     files: ['__tests__/**/*.ts'],
     rules: {
-      '@typescript-eslint/no-non-null-assertion': 'off',
       '@typescript-eslint/explicit-module-boundary-types': 'off',
+      '@typescript-eslint/no-confusing-void-expression': 'off',
+      '@typescript-eslint/no-non-null-assertion': 'off',
+      // jest's own matchers, `expect.any(Number)`, are of type any.
+      '@typescript-eslint/no-unsafe-assignment': 'off',
     },
   },
   {

@@ -182,8 +182,8 @@ export declare class Config {
    */
   enableTrackUnknownTransportParameters(bytes: number): void
   /**
-   * Sends reserved values now and then, so that the network and peers stay tolerant (RFC 9287, RFC 9000 §18.1).
-   * Default true.
+   * Sends reserved values now and then, so that peers stay tolerant. Default true. quiche 0.30 does it in HTTP/3 only: no
+   * effect here.
    */
   grease(grease: boolean): void
   /**

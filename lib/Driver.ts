@@ -100,6 +100,8 @@ class Driver implements TransportSink {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#transport.flush(this.#endpoint);
+    this.#check();
+    this.#transport.flush(this.#endpoint);
     this.#isClosed = true;
     clearTimeout(this.#timer);
     const connections = [...this.#connections.values()];
@@ -143,11 +145,15 @@ class Driver implements TransportSink {
     if (this.#isClosed) return;
     this.#transport.flush(this.#endpoint);
     this.#walk(this.#endpoint.takeChanges());
+    this.#check();
+    this.#setTimer();
+  };
+
+  #check(): void {
     for (const check of this.#watchers) {
       if (check()) this.#watchers.delete(check);
     }
-    this.#setTimer();
-  };
+  }
 
   /** Walks through the records of the addon, until it has no more. */
   #walk(count: number): void {

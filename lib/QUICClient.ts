@@ -14,6 +14,8 @@ import type {
   StreamCodeToReason,
   StreamReasonToCode,
 } from './types';
+import { isIP } from 'node:net';
+import { domainToASCII } from 'node:url';
 import { clientDefault, resolveConfig } from './config';
 import * as errors from './errors';
 import * as events from './events';
@@ -224,7 +226,19 @@ async function resolveTarget(options: QUICClientOptions, socket: QUICSocket, sig
   const config = resolveConfig('client', clientDefault, options.config ?? {});
   const resolve = options.resolveHostname ?? socket.resolveHostname;
   const [host, udpType] = await unlessAborted(resolveHost(options.host, resolve), signal);
-  return { host, udpType, port, serverName: options.serverName ?? options.host, config };
+  return { host, udpType, port, serverName: toServerName(options.serverName ?? options.host), config };
+}
+
+/** A name or an address as certificates have it: names in ASCII. */
+function toServerName(name: string): string {
+  // Certificates know nothing of the scope of a link-local address.
+  if (isIP(name) !== 0) return name.split('%', 1).join();
+  // eslint-disable-next-line no-control-regex -- all of ASCII
+  const ascii = /^[\x00-\x7f]*$/.test(name) ? name : domainToASCII(name);
+  if (!/^[\w-]+(\.[\w-]+)*\.?$/.test(ascii)) {
+    throw new errors.ErrorQUICClientInvalidArgument(`${name} is no name of a server`);
+  }
+  return ascii;
 }
 
 async function startOwn(socket: QUICSocket, options: QUICClientOptions): Promise<void> {

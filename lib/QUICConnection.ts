@@ -295,7 +295,12 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   async stop(options: StopOptions = {}): Promise<void> {
     if (this.#stopping === undefined || isImmediate(options)) this.#stopOptions = options;
     if (isImmediate(options)) this.#hurry?.();
-    this.#stopping ??= this.#stop();
+    if (this.#stopping === undefined) {
+      // Set before it runs: the end that it makes asks for a stop too.
+      const stopping = promise();
+      this.#stopping = stopping.p;
+      this.#stop().then(stopping.resolveP, stopping.rejectP);
+    }
     return this.#stopping;
   }
 
@@ -511,8 +516,18 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   }
 
   #closeByUs({ isApp = true, errorCode = 0, reason = new Uint8Array(0) }: StopOptions): void {
-    this.#closeNative({ isApp, errorCode, reason });
-    this.#end(local(this.#handle.localError() ?? { isApp, errorCode, reason }), false);
+    if (this.#state.status === 'starting') {
+      this.#closeNative({ isApp, errorCode, reason });
+      // RFC 9000 §10.2.3: in a handshake the application's code isn't told.
+      this.#end(local(this.#handle.localError() ?? { isApp, errorCode, reason }), false);
+      return;
+    }
+    this.#end(local({ isApp, errorCode, reason }), false);
+    // After what this turn has to send: quiche never gets to say goodbye if its last handshake packet hasn't gone out.
+    this.#parts.driver.watch(() => {
+      this.#closeNative({ isApp, errorCode, reason });
+      return true;
+    });
   }
 
   #closeNative({ isApp = true, errorCode = 0, reason = new Uint8Array(0) }: StopOptions): void {

@@ -70,7 +70,12 @@ function toWritable(half: WritingHalf): WritableStream<Uint8Array> {
       });
       // Abort waits for a write under way; the signal doesn't, and a peer that never reads must not hold it up.
       const { signal } = controller as unknown as { signal: AbortSignal };
-      signal.addEventListener('abort', () => half.abortWrite(signal.reason), { once: true });
+      const onAbort = () => {
+        // The web stream is about to fail by itself; made to fail from here as well, it breaks in Node 20.
+        isOver = true;
+        half.abortWrite(signal.reason);
+      };
+      signal.addEventListener('abort', onAbort, { once: true });
     },
     write: (chunk) => half.write(chunk),
     close() {

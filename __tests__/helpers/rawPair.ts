@@ -85,7 +85,7 @@ export class RawPair {
 
   /** Moves datagrams both ways until there are no more. */
   flush(): void {
-    for (let moved = true; moved; ) moved = this.#move('client') || this.#move('server');
+    for (let moved = true; moved;) moved = this.#move('client') || this.#move('server');
   }
 
   /** Takes what one side wants to send. */

@@ -225,7 +225,7 @@ describe('a connection that an endpoint drives', () => {
       const config = baseConfig('client');
       config.setKeepAliveInterval(ms);
       const connection = client.endpoint.connect(config, SERVER.host, SERVER.port);
-      for (let moved = true; moved; ) moved = move(client, server) || move(server, client);
+      for (let moved = true; moved;) moved = move(client, server) || move(server, client);
       expect(connection.isEstablished()).toBe(true);
       return client.endpoint.timeout();
     };

@@ -29,7 +29,9 @@ impl Transmit {
 impl Connection {
     /// Takes one datagram in, which is decrypted in place; answers how many of its bytes were processed.
     pub fn receive(&mut self, datagram: &mut [u8], from: SocketAddr, to: SocketAddr) -> Result<usize> {
-        Ok(self.by_hand("recv")?.recv(datagram, quiche::RecvInfo { from, to })?)
+        let received = self.by_hand("recv")?.recv(datagram, quiche::RecvInfo { from, to })?;
+        self.settle_abandoned()?;
+        Ok(received)
     }
 
     /// Fills `out` with the next datagram, on the given path or part of a path; `None` when there is nothing to send.

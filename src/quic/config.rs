@@ -39,6 +39,9 @@ pub struct Config {
     /// Sends a packet when the connection has been quiet for so long, which keeps NAT mappings and the peer's idle
     /// timer alive.
     pub keep_alive_interval: Option<Duration>,
+    /// How many unidirectional streams the peer may open, as set by
+    /// [`set_initial_max_streams_uni`](Self::set_initial_max_streams_uni).
+    pub(super) max_streams_uni: u64,
     /// Opens the qlog file of a connection.
     pub qlog: Option<OpenSink>,
     /// Opens the file that takes TLS secrets in SSLKEYLOGFILE format.
@@ -92,12 +95,20 @@ impl Config {
         self.set_application_protos(&protos)
     }
 
+    /// Sets how many unidirectional streams the peer may have open, besides those that are over. quiche's setting, which
+    /// can't be read back: some of the peer's credit is spent on streams that we stop (see `abandoned`).
+    pub fn set_initial_max_streams_uni(&mut self, count: u64) {
+        self.max_streams_uni = count;
+        self.quiche.set_initial_max_streams_uni(count);
+    }
+
     fn around(quiche: quiche::Config) -> Self {
         Self {
             quiche,
             verification: None,
             handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
             keep_alive_interval: None,
+            max_streams_uni: 0,
             qlog: None,
             key_log: None,
         }

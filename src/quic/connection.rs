@@ -7,10 +7,12 @@ use std::rc::Rc;
 
 use boring::ssl::{SslRef, SslVerifyMode};
 
+use super::abandoned::Abandoned;
 use super::config::{Config, Verification};
 use super::error::{Error, Result};
 use super::path::Alias;
-use super::stream::{PeerStreams, Stops};
+use super::stops::Stops;
+use super::stream::PeerStreams;
 use super::verification::{Alert, Judge, Verdict};
 
 /// A connection as it is held by an endpoint and by the handles of its user: one thread, no borrow kept across calls.
@@ -26,6 +28,9 @@ pub struct Connection {
     drive: Option<Drive>,
     pub(super) peer_streams: PeerStreams,
     pub(super) stops: Stops,
+    pub(super) abandoned: Abandoned,
+    /// Streams with something to read that the user was told of, data or an end.
+    pub(super) unread: HashSet<u64>,
     /// Streams that took less than they were offered.
     pub(super) blocked_writers: HashSet<u64>,
     pub(super) path_events: VecDeque<quiche::PathEvent>,
@@ -179,6 +184,8 @@ impl Connection {
             drive: None,
             peer_streams: PeerStreams::default(),
             stops: Stops::default(),
+            abandoned: Abandoned::new(config.max_streams_uni),
+            unread: HashSet::new(),
             blocked_writers: HashSet::new(),
             path_events: VecDeque::new(),
             alias: None,
@@ -337,7 +344,7 @@ impl Connection {
 
     /// Lets quiche's connection go; its statistics and its end remain, and with them what is still unread, if the peer
     /// ended it.
-    pub(super) fn release(&mut self, has_unread: bool) {
+    pub(super) fn release(&mut self) {
         self.drive = None;
         let cause = self.close_cause().unwrap_or(CloseCause::Released);
         let State::Live(quiche) = std::mem::replace(&mut self.state, State::Poisoned) else {
@@ -353,6 +360,7 @@ impl Connection {
             cause,
             unread: None,
         };
+        let has_unread = !self.unread.is_empty() || quiche.dgram_recv_queue_len() > 0;
         if has_unread && cause == CloseCause::Peer {
             remains.unread = Some(quiche);
         }

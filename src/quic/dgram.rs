@@ -26,9 +26,10 @@ impl Connection {
         }
     }
 
-    /// Takes the oldest datagram that was received; `None` if there is none. One that doesn't fit stays.
+    /// Takes the oldest datagram that was received; `None` if there is none. One that doesn't fit stays. What came before
+    /// the peer's end can still be taken after it.
     pub fn dgram_recv(&mut self, buffer: &mut [u8]) -> Result<Option<usize>> {
-        let quiche = self.live_mut()?;
+        let quiche = self.readable()?;
         // quiche would drop a datagram that doesn't fit.
         match quiche.dgram_recv_front_len() {
             None => Ok(None),

@@ -1,5 +1,6 @@
 //! Drives quiche. Knows neither Node nor sockets: datagrams and times are arguments.
 
+mod abandoned;
 pub mod address;
 pub mod by_hand;
 pub mod config;
@@ -13,6 +14,7 @@ pub mod packet;
 pub mod path;
 pub mod session;
 pub mod status;
+mod stops;
 pub mod stream;
 pub mod tls;
 pub mod token;

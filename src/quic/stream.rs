@@ -1,6 +1,6 @@
 //! Streams of a connection: their ids, reading, writing, shutting down, and which of the peer's are new.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 
 use super::connection::Connection;
 use super::error::Result;
@@ -70,17 +70,30 @@ impl Connection {
     ) -> Result<Read> {
         let quiche = self.readable()?;
         let stop = stop_code(quiche, id);
-        let read = read_outcome(read(quiche))?;
+        let mut read = read_outcome(read(quiche))?;
+        if read == Read::Blocked && quiche.stream_finished(id) {
+            read = Read::Finished;
+        }
         if let Some(code) = stop
             && matches!(read, Read::Data { fin: true, .. } | Read::Reset { .. })
         {
             self.stops.remember(id, code);
+        }
+        if !matches!(read, Read::Data { fin: false, .. }) {
+            self.unread.remove(&id);
         }
         // Reading gives the peer credit, which has to be told.
         if matches!(read, Read::Data { .. } | Read::Reset { .. }) {
             self.touch();
         }
         Ok(read)
+    }
+
+    /// How many bytes of stream data and datagrams wait for the user.
+    pub(super) fn unread_bytes(&self) -> usize {
+        let Ok(quiche) = self.live() else { return 0 };
+        let streams = self.unread.iter().map(|id| quiche.stream_readable_len(*id, usize::MAX));
+        quiche.dgram_recv_queue_byte_size() + streams.sum::<usize>()
     }
 
     /// Offers data to a stream; opens a stream of ours at its first use, for which the peer's credit must suffice.
@@ -97,10 +110,17 @@ impl Connection {
             Err(quiche::Error::InvalidStreamState(_) | quiche::Error::FinalSize) => self.write_to_gone(id),
             Err(error) => return Err(error.into()),
         };
-        if written == Write::Taken(data.len()) || matches!(written, Write::Stopped { .. } | Write::Finished) {
+        let is_taken = written == Write::Taken(data.len());
+        let is_over = matches!(written, Write::Stopped { .. } | Write::Finished);
+        if is_taken || is_over {
             self.blocked_writers.remove(&id);
-        } else {
+        } else if written != Write::BeyondLimit {
             self.blocked_writers.insert(id);
+        }
+        if is_over || is_taken && fin {
+            self.stops.forget_writer(id);
+        } else if written != Write::BeyondLimit {
+            self.stops.add_writer(id);
         }
         self.touch();
         Ok(written)
@@ -109,11 +129,17 @@ impl Connection {
     /// Ends one part of a stream at once: reading sends STOP_SENDING, writing RESET_STREAM, both with `code`.
     /// Returns whether there was anything to end.
     pub fn stream_shutdown(&mut self, id: u64, direction: quiche::Shutdown, code: u64) -> Result<bool> {
+        if direction == quiche::Shutdown::Read {
+            return self.abandon(id, code);
+        }
         let ended = match self.live_mut()?.stream_shutdown(id, direction, code) {
             Ok(()) => true,
             Err(quiche::Error::Done | quiche::Error::InvalidStreamState(_)) => false,
             Err(error) => return Err(error.into()),
         };
+        // It is never writable again.
+        self.blocked_writers.remove(&id);
+        self.stops.forget_writer(id);
         self.touch();
         Ok(ended)
     }
@@ -122,11 +148,7 @@ impl Connection {
     pub fn stream_capacity(&mut self, id: u64) -> Result<Write> {
         match self.live_mut()?.stream_capacity(id) {
             Ok(bytes) => Ok(Write::Taken(bytes)),
-            Err(quiche::Error::StreamStopped(code)) => {
-                // Being asked, quiche may forget the stream.
-                self.stops.remember(id, code);
-                Ok(Write::Stopped { code })
-            }
+            Err(quiche::Error::StreamStopped(code)) => Ok(Write::Stopped { code }),
             Err(quiche::Error::InvalidStreamState(_)) => Ok(self.write_to_gone(id)),
             Err(error) => Err(error.into()),
         }
@@ -155,8 +177,8 @@ impl Connection {
 
     /// Whether the user waits for this stream to be writable, or should know that it was stopped. quiche calls a stream
     /// writable after each write that was taken whole, too.
-    pub(super) fn takes_writes_again(&mut self, id: u64) -> Result<bool> {
-        Ok(self.blocked_writers.remove(&id) || matches!(self.stream_capacity(id)?, Write::Stopped { .. }))
+    pub(super) fn takes_writes_again(&mut self, id: u64) -> bool {
+        self.blocked_writers.remove(&id) | self.is_newly_stopped(id)
     }
 
     /// How many more streams of a kind the peer lets us open.
@@ -186,29 +208,6 @@ fn stop_code(quiche: &mut quiche::Connection, id: u64) -> Option<u64> {
     match quiche.stream_capacity(id) {
         Err(quiche::Error::StreamStopped(code)) => Some(code),
         _ => None,
-    }
-}
-
-/// Streams that the peer stopped and quiche forgot when their other direction was read to its end: without this, a writer
-/// that looks later would not learn why. Only the last ones, since most have no such writer.
-#[derive(Debug, Default)]
-pub(super) struct Stops(VecDeque<(u64, u64)>);
-
-impl Stops {
-    const KEPT: usize = 256;
-
-    fn remember(&mut self, id: u64, code: u64) {
-        if self.code(id).is_some() {
-            return;
-        }
-        if self.0.len() == Self::KEPT {
-            self.0.pop_front();
-        }
-        self.0.push_back((id, code));
-    }
-
-    fn code(&self, id: u64) -> Option<u64> {
-        self.0.iter().find_map(|&(other, code)| (other == id).then_some(code))
     }
 }
 
@@ -267,17 +266,6 @@ mod tests {
         assert!(streams.is_new(4, true));
         assert!(!streams.is_new(4, true));
         assert!(streams.is_new(2, true));
-    }
-
-    #[test]
-    fn the_last_stops_are_remembered() {
-        let mut stops = Stops::default();
-        for id in 0..=Stops::KEPT as u64 {
-            stops.remember(id, id + 7);
-        }
-        assert_eq!(stops.code(0), None);
-        assert_eq!(stops.code(1), Some(8));
-        assert_eq!(stops.code(Stops::KEPT as u64), Some(Stops::KEPT as u64 + 7));
     }
 
     #[test]

@@ -25,12 +25,15 @@ pub struct Authority {
 impl Authority {
     /// One whose credential is good for `localhost` and 127.0.0.1.
     pub fn new() -> Self {
+        Self::named("test authority")
+    }
+
+    /// The same under another name.
+    pub fn named(name: &str) -> Self {
         let ca_key = rcgen::KeyPair::generate().expect("a key");
         let mut params = rcgen::CertificateParams::new(Vec::new()).expect("no names");
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        params
-            .distinguished_name
-            .push(rcgen::DnType::CommonName, "test authority");
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
         let ca = params.self_signed(&ca_key).expect("a certificate");
         let issuer = rcgen::Issuer::new(params, ca_key);
         let key = rcgen::KeyPair::generate().expect("a key");
@@ -70,11 +73,11 @@ pub fn config(settings: &TlsSettings, verification: Verification) -> Config {
     quiche.set_initial_max_stream_data_bidi_remote(1 << 18);
     quiche.set_initial_max_stream_data_uni(1 << 18);
     quiche.set_initial_max_streams_bidi(100);
-    quiche.set_initial_max_streams_uni(100);
     quiche.set_max_idle_timeout(5_000);
     quiche.set_active_connection_id_limit(8);
     quiche.enable_dgram(true, 100, 100);
     quiche.enable_pacing(false);
+    config.set_initial_max_streams_uni(100);
     config
 }
 
@@ -111,11 +114,16 @@ impl End {
 
     /// All datagrams that it wants to send.
     pub fn transmit(&mut self) -> Vec<Datagram> {
+        self.transmit_at(Instant::now())
+    }
+
+    /// The same at a given moment.
+    pub fn transmit_at(&mut self, now: Instant) -> Vec<Datagram> {
         let (mut data, mut layout) = (vec![0; 1 << 16], vec![0; datagrams::STRIDE * 32]);
         let mut all = Vec::new();
         loop {
             let mut batch = Batch::new(&mut data, &mut layout);
-            self.endpoint.transmit(&mut batch, Instant::now());
+            self.endpoint.transmit(&mut batch, now);
             let count = batch.count();
             for index in 0..count {
                 let entry = datagrams::entry(&layout, index, data.len()).expect("what was pushed");
@@ -149,6 +157,15 @@ impl End {
 
     pub fn count(&self, matches: impl Fn(&Change) -> bool) -> usize {
         self.changes.iter().filter(|change| matches(change)).count()
+    }
+
+    /// The streams that were told as opened by the peer, in the order of telling.
+    pub fn opened(&self) -> Vec<u64> {
+        let opened = self.changes.iter().filter_map(|change| match change {
+            Change::StreamOpened(_, id) => Some(*id),
+            _ => None,
+        });
+        opened.collect()
     }
 
     /// The only connection that was shown.
@@ -198,12 +215,22 @@ impl Pair {
 
     /// A pair in which the client has dialled the server and both are connected.
     pub fn connected() -> (Self, SharedConnection, SharedConnection) {
+        Self::connected_with(|_| {}, |_| {})
+    }
+
+    /// The same with other settings for the client and for the server.
+    pub fn connected_with(
+        client: impl FnOnce(&mut Config),
+        server: impl FnOnce(&mut Config),
+    ) -> (Self, SharedConnection, SharedConnection) {
         let authority = Authority::new();
         let mut pair = Self::new();
-        pair.server
-            .endpoint
-            .listen(shared(authority.config(Verification::Chain)));
-        let client = pair.dial(authority.config(Verification::Chain));
+        let mut config = authority.config(Verification::Chain);
+        server(&mut config);
+        pair.server.endpoint.listen(shared(config));
+        let mut config = authority.config(Verification::Chain);
+        client(&mut config);
+        let client = pair.dial(config);
         pair.run();
         let server = pair.server.accepted();
         (pair, client, server)
@@ -232,7 +259,7 @@ impl Pair {
         !silent
     }
 
-    /// Carries datagrams and waits for timers, until `is_done` or the time runs out.
+    /// Carries datagrams and waits for timers, until `is_done`, which may also do something, or the time runs out.
     pub fn run_until(&mut self, mut is_done: impl FnMut(&mut Self) -> bool) {
         let end = Instant::now() + Duration::from_secs(20);
         loop {
@@ -241,6 +268,9 @@ impl Pair {
                 return;
             }
             assert!(Instant::now() < end, "the pair did not get there in time");
+            if self.step() {
+                continue;
+            }
             let next = [&self.client, &self.server]
                 .into_iter()
                 .filter_map(|end| end.endpoint.next_timeout())
@@ -312,4 +342,21 @@ pub fn read(connection: &SharedConnection, id: u64) -> (Vec<u8>, bool) {
             other => panic!("the stream can't be read: {other:?}"),
         }
     }
+}
+
+/// Reads what there is and drops it; answers the last outcome.
+pub fn drain(connection: &SharedConnection, id: u64) -> Read {
+    loop {
+        let read = connection.borrow_mut().stream_discard(id, usize::MAX);
+        match read.expect("a readable connection") {
+            Read::Data { fin: false, .. } => {}
+            last => return last,
+        }
+    }
+}
+
+/// Ends one part of a stream at once; answers whether there was anything to end.
+pub fn shut(connection: &SharedConnection, id: u64, direction: quiche::Shutdown, code: u64) -> bool {
+    let ended = connection.borrow_mut().stream_shutdown(id, direction, code);
+    ended.expect("a live connection")
 }

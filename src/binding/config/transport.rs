@@ -75,7 +75,7 @@ impl Config {
     #[napi]
     pub fn set_initial_max_streams_uni(&self, count: f64) -> Result<()> {
         let count = number::integer("initialMaxStreamsUni", count, ANY)?;
-        self.edit(|config| config.quiche.set_initial_max_streams_uni(count))
+        self.edit(|config| config.set_initial_max_streams_uni(count))
     }
 
     /// The unit of the delays in our acknowledgements, as a power of two of microseconds: 0 to 20. Default 3.
@@ -154,8 +154,8 @@ impl Config {
         self.edit(|config| config.quiche.enable_track_unknown_transport_parameters(bytes))
     }
 
-    /// Sends reserved values now and then, so that the network and peers stay tolerant (RFC 9287, RFC 9000 §18.1).
-    /// Default true.
+    /// Sends reserved values now and then, so that peers stay tolerant. Default true. quiche 0.30 does it in HTTP/3 only: no
+    /// effect here.
     #[napi]
     pub fn grease(&self, grease: bool) -> Result<()> {
         self.edit(|config| config.quiche.grease(grease))

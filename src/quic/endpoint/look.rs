@@ -25,6 +25,7 @@ impl Endpoint {
 
     /// Tells what changed in a connection, settles what is owed to it, and lets it go if it is over.
     pub(super) fn look(&mut self, key: usize, now: Instant) {
+        self.stats.looks += 1;
         let before = self.slots[key].phase;
         if before == Phase::Gone {
             return;
@@ -90,19 +91,20 @@ impl Endpoint {
         let slot = &mut self.slots[key];
         if slot.phase == Phase::Handshaking && connection.is_verification_pending() {
             slot.phase = Phase::Verifying;
-            slot.is_shown = true;
             self.changes.push_back(Change::Verify(key));
         }
         let quiche = connection.live()?;
         if slot.phase < Phase::Connected && quiche.is_established() {
             self.half_open -= usize::from(slot.is_half_open());
             slot.phase = Phase::Connected;
-            slot.is_shown = true;
             slot.clock.handshake = None;
             self.changes.push_back(Change::Connected(key));
             if quiche.is_server() {
                 slot.is_confirmed = true;
                 self.changes.push_back(Change::Confirmed(key));
+            } else if let Some(token) = quiche.peer_transport_params().and_then(|it| it.stateless_reset_token) {
+                slot.reset_token = Some(token);
+                self.resettable.insert(token, key);
             }
         }
         if slot.phase == Phase::Connected && !quiche.is_server() {
@@ -154,14 +156,20 @@ impl Endpoint {
     }
 
     fn tell_streams(&mut self, key: usize, connection: &mut Connection) -> Result<()> {
+        // First of all: later calls may make quiche forget why a stream was stopped.
+        for id in connection.note_stops()? {
+            self.tell_new_stream(key, id, connection);
+            self.changes.push_back(Change::StreamWritable(key, id));
+        }
+        connection.settle_abandoned()?;
         while let Some(id) = connection.live_mut()?.stream_readable_next() {
             self.tell_new_stream(key, id, connection);
-            self.slots[key].unread.insert(id);
+            connection.unread.insert(id);
             self.changes.push_back(Change::StreamReadable(key, id));
         }
         while let Some(id) = connection.live_mut()?.stream_writable_next() {
             self.tell_new_stream(key, id, connection);
-            if connection.takes_writes_again(id)? {
+            if connection.takes_writes_again(id) {
                 self.changes.push_back(Change::StreamWritable(key, id));
             }
         }
@@ -178,6 +186,7 @@ impl Endpoint {
     fn tell_new_stream(&mut self, key: usize, id: u64, connection: &mut Connection) {
         let is_server = connection.is_server();
         if connection.peer_streams.is_new(id, is_server) {
+            connection.expect_stop(id);
             self.changes.push_back(Change::StreamOpened(key, id));
         }
     }
@@ -209,9 +218,7 @@ impl Endpoint {
             slot.clock.handshake = None;
             slot.held.clear();
             slot.paced = None;
-            if slot.is_shown {
-                self.changes.push_back(Change::Ending(key));
-            }
+            self.changes.push_back(Change::Ending(key));
         }
         Ok(connection.live()?.is_closed())
     }
@@ -221,9 +228,7 @@ impl Endpoint {
         if slot.phase < Phase::Ending {
             self.half_open -= usize::from(slot.is_half_open());
             slot.phase = Phase::Ending;
-            if slot.is_shown {
-                self.changes.push_back(Change::Ending(key));
-            }
+            self.changes.push_back(Change::Ending(key));
         }
         self.release(key);
     }
@@ -251,8 +256,8 @@ impl Endpoint {
         self.received_since_audit = 0;
         let mut holdings: Vec<_> = self
             .slots
-            .iter_mut()
-            .map(|(key, slot)| (unread_bytes(slot), key))
+            .iter()
+            .map(|(key, slot)| (slot.connection.borrow().unread_bytes(), key))
             .filter(|it| it.0 > 0)
             .collect();
         let mut total: usize = holdings.iter().map(|(bytes, _)| bytes).sum();
@@ -266,23 +271,11 @@ impl Endpoint {
             let _ = guarded(&connection, |connection| {
                 let reason = "too much data is unread";
                 connection.end(CloseCause::MemoryLimit, quiche::WireErrorCode::InternalError, reason);
+                // Not to be counted again before it is gone.
+                connection.unread.clear();
                 Ok(())
             });
-            self.slots[key].unread.clear();
             self.look(key, now);
         }
     }
-}
-
-/// How many bytes of stream data and datagrams a connection holds for its user.
-fn unread_bytes(slot: &mut super::slot::Slot) -> usize {
-    let connection = slot.connection.borrow();
-    let Ok(quiche) = connection.live() else { return 0 };
-    let mut bytes = quiche.dgram_recv_queue_byte_size();
-    slot.unread.retain(|id| {
-        let waiting = quiche.stream_readable_len(*id, usize::MAX);
-        bytes += waiting;
-        waiting > 0
-    });
-    bytes
 }

@@ -72,6 +72,8 @@ pub struct Endpoint {
     /// Connections whose end has been told with the last changes.
     departed: Vec<usize>,
     routes: HashMap<quiche::ConnectionId<'static>, usize>,
+    /// Whom a stateless reset is for, by the token that the server gave with its handshake.
+    resettable: HashMap<u128, usize>,
     timers: Timers,
     /// Connections that want to send, as they told.
     dirty: DirtyList,
@@ -127,6 +129,7 @@ impl Endpoint {
             departing: 0,
             departed: Vec::new(),
             routes: HashMap::new(),
+            resettable: HashMap::new(),
             timers: Timers::default(),
             dirty: DirtyList::default(),
             turns: VecDeque::new(),
@@ -324,16 +327,12 @@ impl Endpoint {
         self.routes.insert(id, key);
     }
 
-    /// Lets go of one connection, and tells those who know of it.
+    /// Lets go of one connection, and tells.
     fn release(&mut self, key: usize) {
         self.let_go(key);
         self.stats.closed += 1;
-        if self.slots[key].is_shown {
-            self.departing += 1;
-            self.changes.push_back(Change::Closed(key));
-        } else {
-            self.slots.remove(key);
-        }
+        self.departing += 1;
+        self.changes.push_back(Change::Closed(key));
     }
 
     /// Ends all that the endpoint does for a connection.
@@ -347,8 +346,11 @@ impl Endpoint {
         for id in slot.ids.drain(..) {
             self.routes.remove(&id);
         }
+        if let Some(token) = slot.reset_token.take() {
+            self.resettable.remove(&token);
+        }
         self.timers.move_deadline(key, slot.clock.set.take(), None);
-        slot.connection.borrow_mut().release(!slot.unread.is_empty());
+        slot.connection.borrow_mut().release();
         self.touched.retain(|touched| *touched != key);
         self.turns.retain(|turn| *turn != key);
         self.dirty.borrow_mut().retain(|dirty| *dirty != key);

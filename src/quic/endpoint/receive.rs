@@ -15,6 +15,8 @@ use crate::quic::packet::{self, Coalesced};
 const MAX_HELD: usize = 20;
 /// A short header packet must be longer than this to be answered by a reset that is shorter and still looks like one.
 const MIN_RESETTABLE: usize = 42;
+/// RFC 9000 §10.3: a reset has at least five bytes before its token.
+const MIN_RESET: usize = 21;
 /// RFC 9000 §14.1.
 const MIN_INITIAL: usize = quiche::MIN_CLIENT_INITIAL_LEN;
 
@@ -159,8 +161,12 @@ impl Endpoint {
         }
     }
 
-    /// A short header packet for an id we don't have: perhaps of a connection that was lost with our predecessor.
-    fn unknown_short(&mut self, datagram: &[u8], from: SocketAddr, now: Instant) {
+    /// A short header packet for an id we don't have: perhaps of a connection that the peer has lost, or that was lost
+    /// with our predecessor.
+    fn unknown_short(&mut self, datagram: &mut [u8], from: SocketAddr, now: Instant) {
+        if let Some(&key) = reset_token(datagram).and_then(|token| self.resettable.get(&token)) {
+            return self.deliver(key, datagram, from);
+        }
         let id = packet::destination_id(datagram).unwrap_or_default();
         if !packet::is_short(datagram[0]) || datagram.len() <= MIN_RESETTABLE || !self.ids.is_ours(id) {
             return self.stray(datagram, from);
@@ -189,4 +195,10 @@ impl Endpoint {
             self.changes.push_back(Change::Stray(self.strays.len()));
         }
     }
+}
+
+/// What would be the token, if this were a stateless reset: its end (RFC 9000 §10.3).
+fn reset_token(datagram: &[u8]) -> Option<u128> {
+    let token = datagram.last_chunk()?;
+    (datagram.len() >= MIN_RESET).then(|| u128::from_be_bytes(*token))
 }

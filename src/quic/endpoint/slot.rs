@@ -1,6 +1,5 @@
 //! What an endpoint remembers about one connection.
 
-use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -27,6 +26,8 @@ pub(super) struct Slot {
     pub admitted_from: Option<IpAddr>,
     /// Our ids that lead here.
     pub ids: Vec<quiche::ConnectionId<'static>>,
+    /// What the server will end a stateless reset with, if it has lost the connection.
+    pub reset_token: Option<u128>,
     pub clock: Clock,
     /// 1-RTT packets that came before the verdict that makes them readable.
     pub held: Vec<Held>,
@@ -36,10 +37,6 @@ pub(super) struct Slot {
     pub last_from: Option<SocketAddr>,
     /// What may be sent to a rebound peer before it has shown that it receives there.
     pub probation: Option<Probation>,
-    /// Streams that had something to read when last looked at.
-    pub unread: HashSet<u64>,
-    /// Whether the user knows of the connection: changes of others aren't told.
-    pub is_shown: bool,
     pub is_confirmed: bool,
     pub is_confirmation_told: bool,
     /// Datagrams came before the peer was trusted.
@@ -91,6 +88,7 @@ impl Slot {
             phase: Phase::Handshaking,
             admitted_from: from,
             ids: Vec::new(),
+            reset_token: None,
             clock: Clock {
                 set: None,
                 handshake,
@@ -100,8 +98,6 @@ impl Slot {
             paced: None,
             last_from: None,
             probation: None,
-            unread: HashSet::new(),
-            is_shown: from.is_none(),
             is_confirmed: false,
             is_confirmation_told: false,
             has_early_datagrams: false,

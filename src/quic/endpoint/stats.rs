@@ -49,6 +49,9 @@ pub struct EndpointStats {
     pub held: u64,
     /// Packets delayed by pacing.
     pub paced: u64,
+    /// Looks at what changed in one connection: the endpoint's work, which grows with what happens and not with how many
+    /// connections there are.
+    pub looks: u64,
     /// Peers that were followed to another port.
     pub rebindings: u64,
 }

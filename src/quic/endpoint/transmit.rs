@@ -94,13 +94,13 @@ impl Endpoint {
                     quantum = quiche.send_quantum();
                 }
                 match quiche.send(room) {
-                    Ok(packet) => Ok(Some(packet)),
+                    Ok((length, info)) => Ok(Some((length, info, is_paced(quiche, &info, now)))),
                     Err(quiche::Error::Done) => Ok(None),
                     Err(error) => Err(error.into()),
                 }
             });
             match packet {
-                Ok(Some((length, info))) if info.at > now + TIMER_GRANULARITY => {
+                Ok(Some((length, info, true))) => {
                     self.stats.paced += 1;
                     self.slots[key].paced = Some(Paced {
                         bytes: room[..length].to_vec(),
@@ -108,7 +108,7 @@ impl Endpoint {
                     });
                     return Turn::Done;
                 }
-                Ok(Some((length, info))) => {
+                Ok(Some((length, info, false))) => {
                     sent += length;
                     self.push(key, batch, length, info.to, now);
                 }
@@ -133,4 +133,11 @@ impl Endpoint {
         self.stats.transmitted += 1;
         self.stats.transmitted_bytes += length as u64;
     }
+}
+
+/// Whether the pacer wants a packet to wait. Without a pacer quiche says when the packet was made, by its own clock, which
+/// is ahead of `now` where much is sent in one call.
+fn is_paced(quiche: &quiche::Connection, info: &quiche::SendInfo, now: Instant) -> bool {
+    let release = quiche.get_next_release_time();
+    info.at > now + TIMER_GRANULARITY && release.is_some_and(|release| release.time(now).is_some())
 }

@@ -1,0 +1,239 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { errors, events } from '../lib';
+import { createPair, echo, nextEvent, openStream, readAll, recordEvents } from './helpers/pair';
+
+describe('bytes', () => {
+  test('come back from an echo, by lean calls', async () => {
+    await using pair = await createPair();
+    echo(pair.far);
+    const stream = pair.near.newStream();
+    const sent = randomBytes(300_000);
+    const received = readAll(stream);
+    await stream.write(sent.subarray(0, 100_000));
+    await stream.end(sent.subarray(100_000));
+    expect((await received).equals(sent)).toBe(true);
+    expect(stream.stats).toEqual({ bytesRead: sent.length, bytesWritten: sent.length });
+  });
+
+  test('come back from an echo, by web streams', async () => {
+    await using pair = await createPair();
+    pair.far.addEventListener(
+      events.EventQUICConnectionStream.name,
+      ({ detail: stream }: events.EventQUICConnectionStream) => stream.readable.pipeTo(stream.writable),
+    );
+    const stream = pair.near.newStream();
+    const sent = randomBytes(300_000);
+    const received = readAll(stream.readable);
+    const writer = stream.writable.getWriter();
+    await writer.write(sent);
+    await writer.close();
+    expect((await received).equals(sent)).toBe(true);
+    await stream.closedP;
+  });
+
+  test('come back from an echo, by Node streams', async () => {
+    await using pair = await createPair();
+    pair.far.addEventListener(
+      events.EventQUICConnectionStream.name,
+      ({ detail: stream }: events.EventQUICConnectionStream) => {
+        const duplex = stream.toDuplex();
+        duplex.pipe(duplex);
+      },
+    );
+    const stream = pair.near.newStream();
+    const duplex = stream.toDuplex();
+    const sent = randomBytes(300_000);
+    const received = readAll(duplex);
+    duplex.end(sent);
+    expect((await received).equals(sent)).toBe(true);
+    await stream.closedP;
+  });
+
+  test('flow from the server too', async () => {
+    await using pair = await createPair();
+    const [ours, theirs] = await openStream(pair.far, pair.near, 'from the server');
+    await ours.end();
+    await theirs.end(Buffer.from('answer'));
+    expect((await readAll(theirs)).toString()).toBe('from the server');
+    expect((await readAll(ours)).toString()).toBe('answer');
+  });
+
+  test('flow one way on a unidirectional stream', async () => {
+    await using pair = await createPair();
+    const opened = nextEvent<events.EventQUICConnectionStream>(pair.far, events.EventQUICConnectionStream);
+    const ours = pair.near.newStream('uni');
+    expect([ours.type, ours.initiated, ours.readClosed]).toEqual(['uni', 'local', true]);
+    await ours.end(Buffer.from('one way'));
+    const { detail: theirs } = await opened;
+    expect([theirs.type, theirs.initiated, theirs.writeClosed]).toEqual(['uni', 'peer', true]);
+    expect((await readAll(theirs.readable)).toString()).toBe('one way');
+    await Promise.all([ours.closedP, theirs.closedP]);
+    expect(await ours.read()).toBeNull();
+    await expect(theirs.write(Buffer.from('back'))).rejects.toThrow(errors.ErrorQUICStreamInternal);
+  });
+
+  test('can be none: an end alone opens and ends a stream', async () => {
+    await using pair = await createPair();
+    echo(pair.far);
+    const stream = pair.near.newStream();
+    await stream.end();
+    expect(await stream.read()).toBeNull();
+    await stream.closedP;
+  });
+
+  test('wait for several readers in order', async () => {
+    await using pair = await createPair();
+    const [ours, theirs] = await openStream(pair.near, pair.far);
+    expect(Buffer.from((await theirs.read())!).toString()).toBe('x');
+    const reads = [theirs.read(), theirs.read(), theirs.read()];
+    await ours.end(Buffer.from('last'));
+    const [first, ...rest] = await Promise.all(reads);
+    expect(Buffer.from(first!).toString()).toBe('last');
+    expect(rest).toEqual([null, null]);
+  });
+
+  test('written while earlier ones wait keep their order', async () => {
+    await using pair = await createPair({ server: { initialMaxStreamDataBidiRemote: 10_000 } });
+    const opened = nextEvent<events.EventQUICConnectionStream>(pair.far, events.EventQUICConnectionStream);
+    const stream = pair.near.newStream();
+    const sent = randomBytes(100_000);
+    const writes = [stream.write(sent.subarray(0, 50_000)), stream.write(sent.subarray(50_000, 60_000))];
+    writes.push(stream.end(sent.subarray(60_000)));
+    const { detail: theirs } = await opened;
+    expect((await readAll(theirs)).equals(sent)).toBe(true);
+    await Promise.all(writes);
+  });
+});
+
+describe('ends', () => {
+  test('of each direction come alone', async () => {
+    await using pair = await createPair();
+    const [ours, theirs] = await openStream(pair.near, pair.far);
+    await ours.end();
+    expect([ours.writeClosed, ours.readClosed, ours.closed]).toEqual([true, false, false]);
+    expect((await readAll(theirs)).toString()).toBe('x');
+    expect([theirs.readClosed, theirs.writeClosed]).toEqual([true, false]);
+    await theirs.end(Buffer.from('still open this way'));
+    expect((await readAll(ours)).toString()).toBe('still open this way');
+    await Promise.all([ours.closedP, theirs.closedP]);
+  });
+
+  test('are told by events, with no error', async () => {
+    await using pair = await createPair();
+    const [ours, theirs] = await openStream(pair.near, pair.far);
+    const names = recordEvents(ours);
+    const outer = recordEvents(pair.client);
+    await ours.end();
+    await theirs.end();
+    await readAll(ours);
+    const expected = [
+      'EventQUICStreamCloseWrite',
+      'EventQUICStreamCloseRead',
+      'EventQUICStreamDestroy',
+      'EventQUICStreamDestroyed',
+    ];
+    expect(names).toEqual(expected);
+    expect(outer).toEqual(expected);
+  });
+
+  test('reach a web reader that is waiting', async () => {
+    await using pair = await createPair();
+    const [ours, theirs] = await openStream(pair.near, pair.far);
+    const reader = ours.readable.getReader();
+    const read = reader.read();
+    await theirs.end();
+    expect(await read).toEqual({ done: true, value: undefined });
+    await reader.closed;
+  });
+
+  test('are noticed without a reader', async () => {
+    await using pair = await createPair();
+    const [ours, theirs] = await openStream(pair.near, pair.far);
+    await ours.end();
+    const closed = ours.readable.getReader().closed;
+    await theirs.end();
+    await closed;
+    await ours.closedP;
+  });
+
+  test('by destroy without force wait for both directions', async () => {
+    await using pair = await createPair();
+    const [ours, theirs] = await openStream(pair.near, pair.far);
+    let isDestroyed = false;
+    const destroyed = ours.destroy({ force: false }).then(() => (isDestroyed = true));
+    await ours.end();
+    await readAll(theirs);
+    expect(isDestroyed).toBe(false);
+    await theirs.end();
+    await readAll(ours);
+    await destroyed;
+  });
+
+  test('end writing: what is written after is refused', async () => {
+    await using pair = await createPair();
+    const [ours] = await openStream(pair.near, pair.far);
+    await ours.end();
+    await ours.end();
+    await expect(ours.write(Buffer.from('more'))).rejects.toThrow(errors.ErrorQUICStreamInternal);
+  });
+
+  test('leaving a loop early gives up reading', async () => {
+    await using pair = await createPair();
+    const [ours, theirs] = await openStream(pair.near, pair.far);
+    for await (const chunk of theirs) {
+      expect(chunk).toHaveLength(1);
+      break;
+    }
+    expect(theirs.readClosed).toBe(true);
+    await nextEvent(ours, events.EventQUICStreamCloseWrite);
+    await expect(ours.write(Buffer.from('more'))).rejects.toThrow('write 0');
+  });
+});
+
+describe('a Node stream', () => {
+  test('fails with the reason when the peer gives up', async () => {
+    await using pair = await createPair();
+    const [ours, theirs] = await openStream(pair.near, pair.far);
+    const duplex = ours.toDuplex();
+    const failed = once(duplex, 'error');
+    theirs.cancel(new Error('enough'));
+    const [error] = (await failed) as [Error];
+    expect(error.message).toMatch(/^(read|write) 0$/);
+  });
+
+  test('gives the stream up when it is destroyed', async () => {
+    await using pair = await createPair();
+    const [ours, theirs] = await openStream(pair.near, pair.far);
+    await theirs.read();
+    ours.toDuplex().destroy();
+    await expect(theirs.read()).rejects.toThrow('read 0');
+    await ours.closedP;
+  });
+});
+
+test('meta tells whom the stream joins', async () => {
+  await using pair = await createPair();
+  const [ours, theirs] = await openStream(pair.near, pair.far);
+  expect(ours.meta).toMatchObject({
+    localHost: '127.0.0.1',
+    localPort: pair.client.localPort,
+    remoteHost: '127.0.0.1',
+    remotePort: pair.server.port,
+    localCertsChain: [],
+  });
+  expect(ours.meta.remoteCertsChain).toHaveLength(1);
+  expect(ours.meta.localCACertsChain).toHaveLength(1);
+  expect(theirs.meta.remotePort).toBe(pair.client.localPort);
+  expect(theirs.meta.localCertsChain).toEqual(ours.meta.remoteCertsChain);
+});
+
+test('priority can be set at any time, and changes nothing but the order', async () => {
+  await using pair = await createPair();
+  echo(pair.far);
+  const stream = pair.near.newStream();
+  stream.priority(0, false);
+  await stream.end(Buffer.from('urgent'));
+  expect((await readAll(stream)).toString()).toBe('urgent');
+  stream.priority(255);
+});

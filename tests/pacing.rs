@@ -1,0 +1,65 @@
+//! Packets leave when the pacer says, and at once where there is none.
+
+#![allow(clippy::disallowed_methods, reason = "tests are the outside, where time comes from")]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{Pair, drain, write};
+use polykey_quic::quic::Config;
+use polykey_quic::quic::stream::Read;
+
+fn paced_bbr(config: &mut Config) {
+    config.quiche.set_cc_algorithm_name("bbr2_gcongestion").expect("known");
+    config.quiche.enable_pacing(true);
+}
+
+#[test]
+fn without_pacing_a_slow_caller_delays_nothing() {
+    let (mut pair, client, server) = Pair::connected();
+    write(&client, 0, &[0; 5_000], true);
+    // quiche's clock is ahead of a caller that asked for the time long ago.
+    let burst = pair.client.transmit_at(Instant::now() - Duration::from_millis(20));
+    assert!(burst.len() > 4, "{} datagrams", burst.len());
+    assert_eq!(pair.client.endpoint.stats.paced, 0);
+    pair.server.receive(&burst);
+    assert_eq!(
+        drain(&server, 0),
+        Read::Data {
+            bytes: 5_000,
+            fin: true
+        }
+    );
+}
+
+#[test]
+fn paced_packets_leave_when_they_are_due() {
+    let (mut pair, client, server) = Pair::connected_with(paced_bbr, paced_bbr);
+    // Pacing spreads a window over a round trip: that of memory is too short to see it.
+    pair.up = Box::new(|burst| {
+        std::thread::sleep(Duration::from_millis(if burst.is_empty() { 0 } else { 8 }));
+        burst
+    });
+    let data = vec![7; 200_000];
+    let mut written = 0;
+    let mut read = 0;
+    pair.run_until(|_| {
+        if written < data.len() {
+            written += write(&client, 0, &data[written..], true);
+        }
+        loop {
+            match server.borrow_mut().stream_discard(0, usize::MAX).expect("readable") {
+                Read::Data { bytes, fin } => {
+                    read += bytes;
+                    if fin {
+                        return true;
+                    }
+                }
+                _ => return false,
+            }
+        }
+    });
+    assert_eq!(read, data.len());
+    assert!(pair.client.endpoint.stats.paced > 0, "nothing was paced");
+}
