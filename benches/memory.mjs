@@ -19,7 +19,7 @@ import { QUICClient, QUICServer, events, x509 } from 'polykey-quic';
 const MiB = 1024 * 1024;
 
 /** What a process may have grown by when the work is done, garbage collected: allocators keep some of what was freed. */
-const MAX_GROWTH = 24 * MiB;
+const MAX_GROWTH = 48 * MiB;
 
 /** What it may have grown by while working: windows of 16 MiB for a stream and 24 for a connection, and their garbage. */
 const MAX_PEAK_GROWTH = 96 * MiB;

@@ -138,13 +138,14 @@ describe('congestion control and pacing', () => {
       client: (config) => {
         config.setCcAlgorithmName('bbr2');
         config.setMaxPacingRate(1);
+        config.setInitialCongestionWindowPackets(100);
       },
     });
-    pair.client.streamWrite(0, Buffer.alloc(10_000), false);
+    pair.client.streamWrite(0, Buffer.alloc(100_000), false);
     const latest = Math.max(...pair.take('client').map((packet) => packet.at));
-    // After the first burst each packet of 1200 bytes takes some 8 ms at 1 Mbit/s; on this link without a limit, none.
-    expect(latest).toBeGreaterThan(10);
-    expect(pair.client.getNextReleaseTime()!.delay).toBeGreaterThan(0);
+    // 100 kB take 800 ms at 1 Mbit/s; on this link without a limit, none.
+    expect(latest).toBeGreaterThan(300);
+    expect(pair.client.getNextReleaseTime()!.delay).toBeGreaterThan(100);
   });
 
   test('setEnableSendStreamsBlocked tells the peer of its limit', () => {

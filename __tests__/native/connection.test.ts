@@ -52,7 +52,7 @@ describe('driving by hand', () => {
   });
 
   test('timeout and onTimeout send again what was lost', async () => {
-    const pair = new RawPair({ client: (config) => config.setInitialRtt(5) });
+    const pair = new RawPair({ client: (config) => config.setInitialRtt(100) });
     expect(pair.client.timeout()).toBeNull();
     pair.take('client');
     const timeout = pair.client.timeout()!;
@@ -178,8 +178,7 @@ describe('who and what', () => {
     expect(client.sendQuantumOnPath(CLIENT, SERVER)).toBe(client.sendQuantum());
     expect(client.sendQuantumOnPath(SERVER, CLIENT)).toBe(0);
     expect(client.maxReleaseIntoFuture()).toBeGreaterThanOrEqual(1);
-    expect(client.getNextReleaseTime()!.delay).toBeGreaterThanOrEqual(0);
-    expect(typeof client.getNextReleaseTime()!.canBurst).toBe('boolean');
+    expect(client.getNextReleaseTime()).toEqual({ delay: 0, canBurst: false });
   });
 });
 

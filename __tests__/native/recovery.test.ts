@@ -38,7 +38,7 @@ function window(pair: RawPair): number {
 test('enableHystart leaves slow start when round trips grow', async () => {
   const grown = async (enable: boolean): Promise<number> => {
     const pair = roomy((config) => config.enableHystart(enable));
-    for (const delay of [5, 5, 60, 60]) await round(pair, delay);
+    for (const delay of [5, 5, 250, 250]) await round(pair, delay);
     return window(pair);
   };
   const [with_, without] = await Promise.all([grown(true), grown(false)]);
@@ -52,7 +52,7 @@ test('setEnableRelaxedLossThreshold counts packets no more, once that was wrong'
       config.setEnableRelaxedLossThreshold(relaxed);
     });
     // Round trips long enough that time alone takes nothing for lost.
-    for (let n = 0; n < 3; n += 1) await round(pair, 100);
+    for (let n = 0; n < 3; n += 1) await round(pair, 400);
     overtake(pair, 4);
     expect(pair.client.stats()).toMatchObject({ lost: 1, spuriousLost: 1 });
     overtake(pair, 9);
@@ -81,7 +81,7 @@ test('setEnableCubicIdleRestartFix lets the window grow when nothing is in fligh
     });
     await round(pair, 10);
     // Too many are lost to be taken for reordering, and the others are acknowledged: nothing is in flight.
-    await round(pair, 10, -4);
+    await round(pair, 200, -4);
     const before = window(pair);
     for (let n = 0; n < 20; n += 1) await round(pair, 10);
     return window(pair) - before;

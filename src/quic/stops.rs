@@ -17,6 +17,8 @@ pub(super) struct Stops {
     writers: HashSet<u64>,
     /// How many stops quiche had counted when last looked at.
     counted: u64,
+    /// Streams that were found stopped, for the next look.
+    untold: Vec<u64>,
     /// The last stopped streams, with the peer's codes. Not all, since most have no writer that looks later.
     last: VecDeque<(u64, u64)>,
 }
@@ -61,16 +63,23 @@ impl Connection {
         }
     }
 
-    /// The streams that the peer has stopped since this was last asked.
-    pub(super) fn note_stops(&mut self) -> Result<Vec<u64>> {
+    /// Looks for streams that the peer has stopped. To be called after each datagram: with a later one's acknowledgement
+    /// quiche may forget the stream, and the code with it.
+    pub(super) fn note_stops(&mut self) -> Result<()> {
         let counted = self.live()?.stats().stopped_stream_count_remote;
         if counted == self.stops.counted {
-            return Ok(Vec::new());
+            return Ok(());
         }
         self.stops.counted = counted;
         let mut stopped: Vec<_> = self.stops.writers.iter().copied().collect();
         stopped.retain(|id| self.is_newly_stopped(*id));
-        Ok(stopped)
+        self.stops.untold.append(&mut stopped);
+        Ok(())
+    }
+
+    /// The streams that were found stopped and weren't told yet.
+    pub(super) fn take_stops(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.stops.untold)
     }
 
     /// Whether the peer has stopped this stream, which nobody was told yet.

@@ -156,16 +156,15 @@ impl Endpoint {
     }
 
     fn tell_streams(&mut self, key: usize, connection: &mut Connection) -> Result<()> {
-        // First of all: later calls may make quiche forget why a stream was stopped.
-        for id in connection.note_stops()? {
-            self.tell_new_stream(key, id, connection);
-            self.changes.push_back(Change::StreamWritable(key, id));
-        }
         connection.settle_abandoned()?;
         while let Some(id) = connection.live_mut()?.stream_readable_next() {
             self.tell_new_stream(key, id, connection);
             connection.unread.insert(id);
             self.changes.push_back(Change::StreamReadable(key, id));
+        }
+        for id in connection.take_stops() {
+            self.tell_new_stream(key, id, connection);
+            self.changes.push_back(Change::StreamWritable(key, id));
         }
         while let Some(id) = connection.live_mut()?.stream_writable_next() {
             self.tell_new_stream(key, id, connection);

@@ -112,6 +112,7 @@ impl Endpoint {
             }
             connection.touch();
             received?;
+            connection.note_stops()?;
             Ok((counted, is_established))
         });
         let Ok((counted, is_established)) = received else {

@@ -1,0 +1,115 @@
+import { randomBytes } from 'node:crypto';
+import { events } from '../lib';
+import { createPair, nextEvent } from './helpers/pair';
+
+const enabled = { server: { enableDgram: [true, 100, 100] }, client: { enableDgram: [true, 100, 100] } } as const;
+
+function createDatagramPair() {
+  return createPair({
+    server: { enableDgram: [...enabled.server.enableDgram] },
+    client: { enableDgram: [...enabled.client.enableDgram] },
+  });
+}
+
+test('go both ways, by event and by call', async () => {
+  await using pair = await createDatagramPair();
+  const heard = nextEvent<events.EventQUICConnectionDatagram>(pair.server, events.EventQUICConnectionDatagram);
+  expect(pair.near.sendDatagram(Buffer.from('ping'))).toBe(true);
+  expect(Buffer.from((await heard).detail).toString()).toBe('ping');
+  expect(Buffer.from((await pair.far.receiveDatagram())!).toString()).toBe('ping');
+  pair.far.sendDatagram(Buffer.from('pong'));
+  expect(Buffer.from((await pair.near.receiveDatagram())!).toString()).toBe('pong');
+});
+
+test('are iterable until the connection ends', async () => {
+  await using pair = await createDatagramPair();
+  const received: string[] = [];
+  const reading = (async () => {
+    for await (const datagram of pair.far.datagrams) received.push(Buffer.from(datagram).toString());
+  })();
+  for (const text of ['one', 'two', 'three']) pair.near.sendDatagram(Buffer.from(text));
+  await pair.near.stop({ force: true, flush: true });
+  await reading;
+  expect(received).toEqual(['one', 'two', 'three']);
+  expect(await pair.far.receiveDatagram()).toBeNull();
+});
+
+test('have a largest size, and what is larger is refused', async () => {
+  await using pair = await createDatagramPair();
+  const max = pair.near.maxDatagramSize!;
+  expect(max).toBeGreaterThan(1000);
+  expect(max).toBeLessThan(1350);
+  const largest = randomBytes(max);
+  expect(pair.near.sendDatagram(largest)).toBe(true);
+  expect(pair.near.sendDatagram(randomBytes(max + 1))).toBe(false);
+  expect(Buffer.from((await pair.far.receiveDatagram())!).equals(largest)).toBe(true);
+  expect(pair.near.stats.datagrams).toMatchObject({ sent: 1, refused: 1 });
+});
+
+test('may be empty', async () => {
+  await using pair = await createDatagramPair();
+  expect(pair.near.sendDatagram(new Uint8Array(0))).toBe(true);
+  expect(await pair.far.receiveDatagram()).toHaveLength(0);
+});
+
+test('are refused when the queue is full', async () => {
+  await using pair = await createDatagramPair();
+  const sent = Array.from({ length: 300 }, () => pair.near.sendDatagram(Buffer.from('x')));
+  expect(sent.filter(Boolean)).toHaveLength(100);
+});
+
+test('of a flood the oldest are dropped, and counted', async () => {
+  await using pair = await createPair({
+    server: { enableDgram: [true, 10, 10] },
+    client: { enableDgram: [true, 10, 10] },
+  });
+  let heard = 0;
+  const all = new Promise<void>((resolve) =>
+    pair.far.addEventListener(events.EventQUICConnectionDatagram.name, () => {
+      heard += 1;
+      if (heard === 30) resolve();
+    }),
+  );
+  for (let i = 0; i < 30; i++) {
+    pair.near.sendDatagram(Buffer.from(`${i}`));
+    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
+  }
+  await all;
+  expect(pair.far.stats.datagrams).toMatchObject({ received: 30, dropped: 20, queued: 10 });
+  expect(Buffer.from((await pair.far.receiveDatagram())!).toString()).toBe('20');
+});
+
+/** Enough for a datagram to cross loopback. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 1));
+}
+
+test('waiting for one can be given up, and ends with the connection', async () => {
+  await using pair = await createDatagramPair();
+  const controller = new AbortController();
+  const reason = new Error('no patience');
+  const waiting = pair.far.receiveDatagram({ signal: controller.signal });
+  const other = pair.far.receiveDatagram();
+  controller.abort(reason);
+  await expect(waiting).rejects.toBe(reason);
+  await expect(pair.far.receiveDatagram({ signal: controller.signal })).rejects.toBe(reason);
+  await pair.near.stop();
+  expect(await other).toBeNull();
+});
+
+test.each([
+  ['neither side', {}, {}],
+  ['the server alone', { enableDgram: [true, 10, 10] as [boolean, number, number] }, {}],
+])('are refused where %s takes them', async (_, server, client) => {
+  await using pair = await createPair({ server, client });
+  expect(pair.far.maxDatagramSize).toBeNull();
+  expect(pair.far.sendDatagram(Buffer.from('x'))).toBe(false);
+});
+
+test('are refused when the connection has ended', async () => {
+  await using pair = await createDatagramPair();
+  await pair.near.stop();
+  expect(pair.near.sendDatagram(Buffer.from('x'))).toBe(false);
+  expect(pair.near.maxDatagramSize).toBeNull();
+});

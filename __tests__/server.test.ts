@@ -1,0 +1,226 @@
+import { QUICClient, QUICServer, QUICSocket, errors, events } from '../lib';
+import { createAuthority } from './helpers/certificates';
+import { authority, createPair, nextEvent, openStream, readAll, recordEvents, startSocket } from './helpers/pair';
+
+function dial(server: QUICServer, ca = authority().ca) {
+  return QUICClient.createQUICClient({ host: '127.0.0.1', port: server.port, localHost: '127.0.0.1', config: { ca } });
+}
+
+describe('starting and stopping', () => {
+  test('is told in order, and can be repeated', async () => {
+    const server = new QUICServer({ config: authority().issue() });
+    expect(() => server.port).toThrow(errors.ErrorQUICServerNotRunning);
+    const names = recordEvents(server);
+    for (let i = 0; i < 3; i++) {
+      await server.start({ host: '127.0.0.1' });
+      expect([server.host, server.closed]).toEqual(['127.0.0.1', false]);
+      const { closedP } = server;
+      await using client = await dial(server);
+      expect(client.closed).toBe(false);
+      await server.stop();
+      await closedP;
+      await client.closedP;
+    }
+    expect(server.closed).toBe(true);
+    expect(names.filter((name) => name.startsWith('EventQUICServer'))).toEqual(
+      Array.from({ length: 3 }, () => ['Start', 'Started', 'Connection', 'Stop', 'Close', 'Stopped'])
+        .flat()
+        .map((name) => `EventQUICServer${name}`),
+    );
+  });
+
+  test('can be asked for several times at once', async () => {
+    const server = new QUICServer({ config: authority().issue() });
+    await server.stop();
+    await Promise.all([server.start({ host: '127.0.0.1' }), server.start({ host: '127.0.0.1' })]);
+    await server.start();
+    await Promise.all([server.stop(), server.stop({ force: false }), server.stop()]);
+    await server.stop();
+  });
+
+  test('fails with its socket, and can be tried again', async () => {
+    await using taken = await startSocket();
+    await using server = new QUICServer({ config: authority().issue() });
+    const refused = server.start({ host: '127.0.0.1', port: taken.port });
+    await expect(refused).rejects.toThrow(errors.ErrorQUICSocketInvalidBindAddress);
+    await server.start({ host: '127.0.0.1' });
+  });
+
+  test('frees its port at once', async () => {
+    const server = new QUICServer({ config: authority().issue() });
+    await server.start({ host: '127.0.0.1' });
+    const { port } = server;
+    for (let i = 0; i < 10; i++) {
+      const client = await dial(server);
+      await server.stop();
+      await client.closedP;
+      await server.start({ host: '127.0.0.1', port });
+    }
+    await server.stop();
+  });
+});
+
+describe('on a shared socket', () => {
+  test('needs it started', async () => {
+    const server = new QUICServer({ config: authority().issue(), socket: new QUICSocket() });
+    await expect(server.start()).rejects.toThrow(errors.ErrorQUICServerSocketNotRunning);
+  });
+
+  test('leaves it running, and others their connections', async () => {
+    await using socket = await startSocket();
+    await using elsewhere = await createPair({ clientSocket: socket });
+    const server = new QUICServer({ config: authority().issue(), socket });
+    await server.start({ host: 'ignored', port: 1 });
+    expect([server.port, server.isSocketShared]).toEqual([socket.port, true]);
+    await server.stop();
+    expect(socket.closed).toBe(false);
+    const [ours, theirs] = await openStream(elsewhere.near, elsewhere.far, 'alive');
+    await ours.end();
+    expect((await readAll(theirs)).toString()).toBe('alive');
+  });
+
+  test('hears that it was stopped, and nothing goes out', async () => {
+    const socket = await startSocket();
+    const pair = await createPair({ serverSocket: socket, client: { maxIdleTimeout: 60_000 } });
+    const heard: Error[] = [];
+    pair.server.addEventListener(events.EventQUICServerError.name, ({ detail }: events.EventQUICServerError) =>
+      heard.push(detail),
+    );
+    const names = recordEvents(pair.server);
+    const { closedP } = pair.server;
+    const { recv } = pair.near.stats;
+    await socket.stop({ force: true });
+    await closedP;
+    expect(heard.map(({ name }) => name)).toEqual(['ErrorQUICServerSocketNotRunning']);
+    expect(names.filter((name) => name.startsWith('EventQUICServer'))).toEqual([
+      'EventQUICServerError',
+      'EventQUICServerClose',
+      'EventQUICServerStop',
+      'EventQUICServerStopped',
+    ]);
+    expect(pair.far.closed).toBe(true);
+    expect(pair.near.stats.recv).toBe(recv);
+    await socket.start({ host: '127.0.0.1' });
+    await pair.server.start();
+    await pair[Symbol.asyncDispose]();
+    await socket.stop();
+  });
+});
+
+describe('stopping without force', () => {
+  test('waits for open streams, and opens no new ones', async () => {
+    const pair = await createPair();
+    const [ours, theirs] = await openStream(pair.near, pair.far);
+    let isStopped = false;
+    const stopped = pair.server.stop({ force: false }).then(() => (isStopped = true));
+    expect(() => pair.far.newStream()).toThrow(errors.ErrorQUICConnectionStopping);
+    await expect(pair.far.openStream()).rejects.toThrow(errors.ErrorQUICConnectionStopping);
+    const refused = pair.near.newStream();
+    await refused.write(Buffer.from('more'));
+    await expect(refused.read()).rejects.toThrow('read 0');
+    await theirs.write(Buffer.from('still here'));
+    await theirs.end();
+    expect((await readAll(ours)).toString()).toBe('still here');
+    expect(isStopped).toBe(false);
+    await ours.end();
+    expect((await readAll(theirs)).toString()).toBe('x');
+    await stopped;
+    await pair.client.closedP;
+  });
+
+  test('is cut short by force', async () => {
+    const pair = await createPair();
+    await openStream(pair.near, pair.far);
+    const stopped = pair.server.stop({ force: false });
+    await pair.server.stop({ errorCode: 9 });
+    await stopped;
+    await pair.client.closedP;
+    expect(pair.near.getConnectionError()).toMatchObject({ isApp: true, errorCode: 9 });
+  });
+
+  test('is cut short by its timeout', async () => {
+    const pair = await createPair();
+    await openStream(pair.near, pair.far);
+    await pair.server.stop({ force: false, timeout: 50 });
+    await pair.client.closedP;
+  });
+});
+
+describe('updateConfig', () => {
+  test('is for new connections only', async () => {
+    const [before, after] = [createAuthority(), createAuthority()];
+    await using server = new QUICServer({ config: before.issue() });
+    await server.start({ host: '127.0.0.1' });
+    await using old = await dial(server, before.ca);
+    server.updateConfig(after.issue());
+    await expect(dial(server, before.ca)).rejects.toThrow(errors.ErrorQUICConnectionLocalTLS);
+    await using young = await dial(server, after.ca);
+    await Promise.all([young.connection.confirmed, old.connection.confirmed]);
+    expect(server.connections).toHaveLength(2);
+  });
+
+  test('that can not be changes nothing', async () => {
+    await using server = new QUICServer({ config: authority().issue() });
+    await server.start({ host: '127.0.0.1' });
+    expect(() => server.updateConfig({ key: createAuthority().issue().key })).toThrow(errors.ErrorQUICConfig);
+    await using client = await dial(server);
+    expect(client.closed).toBe(false);
+  });
+
+  test('can change the callback', async () => {
+    await using server = new QUICServer({ config: authority().issue() });
+    await server.start({ host: '127.0.0.1' });
+    server.updateConfig({ verifyPeer: true, verifyCallback: () => undefined });
+    await using client = await dial(server);
+    const { detail } = await nextEvent<events.EventQUICClientError>(client, events.EventQUICClientError);
+    expect(detail).toBeInstanceOf(errors.ErrorQUICConnectionPeerTLS);
+  });
+});
+
+describe('the door', () => {
+  test('asks for a proof of the address, if told to', async () => {
+    await using socket = new QUICSocket({ retry: 'Always' });
+    await socket.start({ host: '127.0.0.1' });
+    await using server = new QUICServer({
+      crypto: { key: Buffer.alloc(32, 1), ops: undefined as never },
+      config: authority().issue(),
+      socket,
+    });
+    await server.start();
+    await using client = await dial(server);
+    expect(client.closed).toBe(false);
+    expect(socket.stats!.endpoint.retries).toBeGreaterThan(0);
+  });
+
+  test('closes beyond its limits', async () => {
+    await using socket = new QUICSocket({ maxConnections: 1 });
+    await socket.start({ host: '127.0.0.1' });
+    await using server = new QUICServer({ config: authority().issue(), socket });
+    await server.start();
+    await using client = await dial(server);
+    await expect(dial(server)).rejects.toMatchObject({
+      name: 'ErrorQUICConnectionPeer',
+      data: { isApp: false, errorCode: 2 },
+    });
+    expect(client.closed).toBe(false);
+    expect(socket.stats!.endpoint.refusedConnections).toBeGreaterThan(0);
+  });
+});
+
+test('what a listener throws is reported, and disturbs nobody', async () => {
+  await using server = new QUICServer({ config: authority().issue() });
+  await server.start({ host: '127.0.0.1' });
+  const reported: unknown[] = [];
+  server.addEventListener('EventError', ({ detail }: { detail: unknown }) => reported.push(detail));
+  const error = new Error('from a listener');
+  server.addEventListener(events.EventQUICServerConnection.name, () => {
+    throw error;
+  });
+  server.addEventListener(events.EventQUICServerConnection.name, () => Promise.reject(error));
+  const heard = nextEvent(server, events.EventQUICServerConnection);
+  await using client = await dial(server);
+  await heard;
+  await Promise.resolve();
+  expect(reported).toEqual([error, error]);
+  expect(client.closed).toBe(false);
+});
