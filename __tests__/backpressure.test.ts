@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { errors, events } from '../lib';
+import { QUICSocket, errors, events } from '../lib';
 import { createPair, nextEvent, openStream, readAll } from './helpers/pair';
 
 const KiB = 1024;
@@ -47,7 +47,8 @@ test('a writer waits for a reader, by web streams', async () => {
 test('nothing is read ahead of the reader', async () => {
   await using pair = await createPair();
   const [ours, theirs] = await openStream(pair.near, pair.far);
-  void theirs.readable;
+  // Made, and asked for nothing.
+  expect(theirs.readable.locked).toBe(false);
   await ours.write(Buffer.alloc(100 * KiB));
   expect(theirs.stats.bytesRead).toBe(0);
 });
@@ -137,7 +138,6 @@ describe('beyond the number of streams that the peer permits', () => {
 });
 
 test('the memory of a socket is bounded: the connection that holds most is closed', async () => {
-  const { QUICSocket } = await import('../lib');
   const socket = new QUICSocket({ maxBufferedBytes: 1024 * KiB });
   await socket.start({ host: '127.0.0.1' });
   await using pair = await createPair({ serverSocket: socket });

@@ -1,4 +1,5 @@
-import { errors, events } from '../lib';
+import type { errors } from '../lib';
+import { events } from '../lib';
 import type { Pair } from './helpers/pair';
 import { createPair, nextEvent, openStream, readAll, recordEvents } from './helpers/pair';
 
@@ -193,7 +194,7 @@ test('events say who gave up what, with code and reason', async () => {
   const closed = theirs.closedP;
   ours.cancel(seven);
   await closed;
-  expect(details.map(({ name, data, cause }) => [name, data['code'], cause])).toEqual([
+  expect(details.map(({ name, data, cause }): unknown[] => [name, data['code'], cause])).toEqual([
     ['ErrorQUICStreamLocalRead', 7, seven],
     ['ErrorQUICStreamLocalWrite', 107, seven],
     ['ErrorQUICStreamPeerRead', 107, seven],

@@ -31,9 +31,12 @@ function authority(): Authority {
   return (shared ??= createAuthority());
 }
 
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- whoever listens by a name knows what comes
+type Listener = (event: any) => unknown;
+
 type Emits = {
-  addEventListener(type: string, listener: (event: never) => unknown, options?: { once?: boolean }): void;
-  removeEventListener(type: string, listener: (event: never) => unknown): void;
+  addEventListener(type: string, listener: Listener, options?: { once?: boolean }): void;
+  removeEventListener(type: string, listener: Listener): void;
 };
 
 /** The next event of a class. */
