@@ -1170,12 +1170,12 @@ export declare const MAX_CONN_ID_LEN: number
 export declare const MIN_CLIENT_INITIAL_LEN: number
 
 /**
- * Writes a version negotiation packet (RFC 9000 §17.2.1) into the buffer, as the answer to a long header packet of an
- * unknown version with these ids: its source id and its destination id. Answers the length.
+ * Makes a version negotiation packet (RFC 9000 §17.2.1), the answer to a long header packet of an unknown version with these
+ * ids: its source id and its destination id.
  *
- * Throws `BufferTooShort`, and `InvalidArgument` for ids of more than 20 bytes.
+ * Throws `InvalidArgument` for ids of more than 20 bytes.
  */
-export declare function negotiateVersion(scid: Uint8Array, dcid: Uint8Array, buffer: Uint8Array): number
+export declare function negotiateVersion(scid: Uint8Array, dcid: Uint8Array): Buffer
 
 /** A new certificate. */
 export interface NewCertificate {
@@ -1397,13 +1397,13 @@ export interface ReleaseDecision {
 }
 
 /**
- * Writes a Retry packet (RFC 9000 §17.2.5) into the buffer, as the answer to an Initial with these ids: its source id and
- * its destination id. The client comes back to `newScid` with the token, of which you must make sure that it is yours,
- * fresh, and of this address: `Connection.accept` then wants both ids. Answers the length.
+ * Makes a Retry packet (RFC 9000 §17.2.5), the answer to an Initial with these ids: its source id and its destination id. The
+ * client comes back to `newScid` with the token, of which you must make sure that it is yours, fresh, and of this address;
+ * `Connection.accept` then wants both ids.
  *
- * Throws `BufferTooShort`, `UnknownVersion`, and `InvalidArgument` for ids of more than 20 bytes or an empty token.
+ * Throws `UnknownVersion`, and `InvalidArgument` for ids of more than 20 bytes and for an empty token.
  */
-export declare function retry(scid: Uint8Array, dcid: Uint8Array, newScid: Uint8Array, token: Uint8Array, version: number, buffer: Uint8Array): number
+export declare function retry(scid: Uint8Array, dcid: Uint8Array, newScid: Uint8Array, token: Uint8Array, version: number): Buffer
 
 /** When newcomers must prove their address by a Retry (RFC 9000 §8.1). */
 export type Retry = 'Adaptive' | 'Always' | 'Never'

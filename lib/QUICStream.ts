@@ -421,14 +421,13 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
       this.#bytesWritten += packed;
       return packed;
     }
-    if (packed === FINISHED) this.#onStopped(0);
-    else this.#learnStop(packed);
+    this.#learnStop(packed);
     return -1;
   }
 
-  /** Looks in a packed answer whether the peer reads no more. */
+  /** Looks in a packed answer whether the peer reads no more. A stream that is gone can only have been stopped. */
   #learnStop(packed: number): void {
-    if (packed < FINISHED) this.#onStopped(peerCode(packed));
+    if (packed <= FINISHED) this.#onStopped(packed === FINISHED ? 0 : peerCode(packed));
   }
 
   #onStopped(code: number): void {

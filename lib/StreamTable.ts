@@ -95,11 +95,6 @@ class StreamTable {
     }
   }
 
-  /** The peer reads some stream no more. */
-  onStopped(): void {
-    for (const stream of this.values()) stream.onWritable();
-  }
-
   /** Whether the peer has acknowledged all that was written to the streams that have ended. */
   isDelivered(): boolean {
     for (const id of this.#undelivered) {

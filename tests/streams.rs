@@ -289,3 +289,26 @@ fn incremental_streams_share() {
         );
     }
 }
+
+#[test]
+fn the_code_of_a_stop_arrives_though_all_was_acknowledged_at_once() {
+    let (mut pair, client, server) = Pair::connected();
+    assert_eq!(write(&client, 2, b"x", false), 1);
+    let sent = pair.client.transmit();
+    pair.server.receive(&sent);
+    // Stopped in the turn that brought the data, so that its acknowledgement is still to be sent.
+    assert_eq!(
+        server.borrow_mut().stream_shutdown(2, quiche::Shutdown::Read, 7),
+        Ok(true)
+    );
+    pair.run();
+    assert_eq!(
+        pair.client
+            .count(|change| matches!(change, Change::StreamWritable(_, 2))),
+        1
+    );
+    assert_eq!(
+        client.borrow_mut().stream_write(2, b"y", false),
+        Ok(Write::Stopped { code: 7 })
+    );
+}

@@ -9,7 +9,9 @@ type Algorithm = 'Ed25519' | 'P-256' | 'P-384' | 'RSA';
 const YEAR = 365 * 24 * 3600;
 
 /** Signs certificates; `ca` is what its customers trust. */
-type Authority = { ca: string; issue(names?: { dnsNames?: string[]; ipAddresses?: string[] }): Credentials };
+type Names = { dnsNames?: string[]; ipAddresses?: string[] };
+
+type Authority = { ca: string; issue: (names?: Names) => Credentials };
 
 /** A certificate authority of its own, with leaves of the same algorithm. */
 function createAuthority(algorithm: Algorithm = 'Ed25519'): Authority {

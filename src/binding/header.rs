@@ -3,7 +3,6 @@
 use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
 
-use super::bytes::Uint8ArraySlice;
 use super::error::{Result, catch};
 use super::number;
 use crate::quic::{self, header};
@@ -73,29 +72,37 @@ impl Header {
     }
 }
 
-/// Writes a version negotiation packet (RFC 9000 §17.2.1) into the buffer, as the answer to a long header packet of an
-/// unknown version with these ids: its source id and its destination id. Answers the length.
+/// Makes a version negotiation packet (RFC 9000 §17.2.1), the answer to a long header packet of an unknown version with these
+/// ids: its source id and its destination id.
 ///
-/// Throws `BufferTooShort`, and `InvalidArgument` for ids of more than 20 bytes.
+/// Throws `InvalidArgument` for ids of more than 20 bytes.
 #[napi]
-pub fn negotiate_version(scid: &[u8], dcid: &[u8], buffer: Uint8ArraySlice) -> Result<u32> {
-    catch(|| header::negotiate_version(scid, dcid, buffer)).map(|length| length as u32)
+pub fn negotiate_version(scid: &[u8], dcid: &[u8]) -> Result<Buffer> {
+    catch(|| written(OVERHEAD, |out| header::negotiate_version(scid, dcid, out)))
 }
 
-/// Writes a Retry packet (RFC 9000 §17.2.5) into the buffer, as the answer to an Initial with these ids: its source id and
-/// its destination id. The client comes back to `newScid` with the token, of which you must make sure that it is yours,
-/// fresh, and of this address: `Connection.accept` then wants both ids. Answers the length.
+/// Makes a Retry packet (RFC 9000 §17.2.5), the answer to an Initial with these ids: its source id and its destination id. The
+/// client comes back to `newScid` with the token, of which you must make sure that it is yours, fresh, and of this address;
+/// `Connection.accept` then wants both ids.
 ///
-/// Throws `BufferTooShort`, `UnknownVersion`, and `InvalidArgument` for ids of more than 20 bytes or an empty token.
+/// Throws `UnknownVersion`, and `InvalidArgument` for ids of more than 20 bytes and for an empty token.
 #[napi]
-pub fn retry(
-    scid: &[u8],
-    dcid: &[u8],
-    new_scid: &[u8],
-    token: &[u8],
-    version: f64,
-    buffer: Uint8ArraySlice,
-) -> Result<u32> {
+pub fn retry(scid: &[u8], dcid: &[u8], new_scid: &[u8], token: &[u8], version: f64) -> Result<Buffer> {
     let version = number::u32("version", version)?;
-    catch(|| header::retry(scid, dcid, new_scid, token, version, buffer)).map(|length| length as u32)
+    catch(|| {
+        written(OVERHEAD + token.len(), |out| {
+            header::retry(scid, dcid, new_scid, token, version, out)
+        })
+    })
+}
+
+/// More than these packets have besides a token: flags, versions, two ids with their lengths, an integrity tag.
+const OVERHEAD: usize = 128;
+
+/// What a function has written, of at most so many bytes.
+fn written(room: usize, write: impl FnOnce(&mut [u8]) -> quic::Result<usize>) -> quic::Result<Buffer> {
+    let mut out = vec![0; room];
+    let length = write(&mut out)?;
+    out.truncate(length);
+    Ok(out.into())
 }

@@ -26,6 +26,8 @@ pub(super) struct Abandoned {
     dropped: HashSet<u64>,
     /// How many streams of the peer's alone may still be stopped.
     spare: u64,
+    /// Streams of the peer's alone to be stopped when what they brought has been acknowledged, with our codes.
+    deferred: Vec<(u64, u64)>,
 }
 
 impl Abandoned {
@@ -35,7 +37,12 @@ impl Abandoned {
             stopped: HashSet::new(),
             dropped: HashSet::new(),
             spare: max_streams_uni / 2,
+            deferred: Vec::new(),
         }
+    }
+
+    fn knows(&self, id: u64) -> bool {
+        self.dropped.contains(&id) || self.deferred.iter().any(|(deferred, _)| *deferred == id)
     }
 }
 
@@ -49,6 +56,20 @@ impl Connection {
             Read::Finished => return Ok(false),
             Read::Data { fin: false, .. } | Read::Blocked => {}
         }
+        // A sender of quiche's forgets why its stream was stopped when the last acknowledgement comes with the news in one
+        // packet: the endpoint lets the acknowledgement go first.
+        if !is_bidi(id) && self.key().is_some() {
+            if self.abandoned.knows(id) {
+                return Ok(false);
+            }
+            self.abandoned.deferred.push((id, code));
+            self.touch();
+            return Ok(true);
+        }
+        self.stop_reading(id, code)
+    }
+
+    fn stop_reading(&mut self, id: u64, code: u64) -> Result<bool> {
         if !is_bidi(id) && self.abandoned.spare == 0 {
             return Ok(self.abandoned.dropped.insert(id));
         }
@@ -68,8 +89,11 @@ impl Connection {
         Ok(true)
     }
 
-    /// Sees to the abandoned streams after something was received.
+    /// Sees to the abandoned streams after something was received or sent.
     pub(super) fn settle_abandoned(&mut self) -> Result<()> {
+        for (id, code) in std::mem::take(&mut self.abandoned.deferred) {
+            self.stop_reading(id, code)?;
+        }
         let quiche = self.live()?;
         let stopped = self.abandoned.stopped.iter().copied();
         let over: Vec<_> = stopped.filter(|id| quiche.stream_finished(*id)).collect();

@@ -30,6 +30,11 @@ impl Authority {
 
     /// The same under another name.
     pub fn named(name: &str) -> Self {
+        Self::with_names(name, vec!["localhost".to_owned(), "127.0.0.1".to_owned()])
+    }
+
+    /// One whose credential is good for these host names and addresses.
+    pub fn with_names(name: &str, names: Vec<String>) -> Self {
         let ca_key = rcgen::KeyPair::generate().expect("a key");
         let mut params = rcgen::CertificateParams::new(Vec::new()).expect("no names");
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -37,7 +42,6 @@ impl Authority {
         let ca = params.self_signed(&ca_key).expect("a certificate");
         let issuer = rcgen::Issuer::new(params, ca_key);
         let key = rcgen::KeyPair::generate().expect("a key");
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         let leaf = rcgen::CertificateParams::new(names)
             .expect("valid names")
             .signed_by(&key, &issuer);
@@ -142,6 +146,11 @@ impl End {
 
     /// Takes datagrams in, in one batch.
     pub fn receive(&mut self, all: &[Datagram]) {
+        self.receive_at(all, Instant::now());
+    }
+
+    /// The same at a given moment.
+    pub fn receive_at(&mut self, all: &[Datagram], now: Instant) {
         let (mut data, mut layout) = (Vec::new(), Vec::new());
         for datagram in all {
             let number = self.endpoint.addresses.number(datagram.from);
@@ -150,7 +159,7 @@ impl End {
             data.extend_from_slice(&datagram.bytes);
         }
         self.endpoint
-            .receive(&mut data, &layout, all.len(), Instant::now())
+            .receive(&mut data, &layout, all.len(), now)
             .expect("a bound endpoint");
         self.changes.extend(self.endpoint.take_changes());
     }

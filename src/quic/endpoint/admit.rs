@@ -138,7 +138,7 @@ impl Endpoint {
         now: Instant,
     ) {
         match self.try_accept(&header, original, from, now) {
-            Ok(key) => self.deliver_first(key, datagram, from),
+            Ok(key) => self.deliver_first(key, datagram, from, now),
             Err(_) => self.stats.invalid += 1,
         }
     }
@@ -178,8 +178,8 @@ impl Endpoint {
     }
 
     /// The first datagram of a newcomer; a connection that it doesn't bring to life is not kept.
-    fn deliver_first(&mut self, key: usize, datagram: &mut [u8], from: SocketAddr) {
-        self.deliver(key, datagram, from);
+    fn deliver_first(&mut self, key: usize, datagram: &mut [u8], from: SocketAddr, now: Instant) {
+        self.deliver(key, datagram, from, now);
         let connection = &self.slots[key].connection;
         let came_alive = guarded(connection, |connection| Ok(connection.live()?.stats().recv > 0));
         if came_alive == Ok(true) {

@@ -8,9 +8,13 @@
 //!
 //! RFC 9000 §9.3 wants the peer's new address validated, so that nobody can direct our packets at a victim. Only a packet
 //! that is authentic and new moves the peer, and then it is on probation: we send at most three times what came from
-//! there (§8.1), until the peer has acknowledged more than was under way when it moved, which it can't without receiving.
+//! there (§8.1), until the peer has acknowledged something that was sent there, which it can't without receiving. quiche
+//! doesn't say what is acknowledged. More bytes than were under way when the peer moved is one proof; what was under way
+//! may be lost with the old address, though, and so anything acknowledged later than a probe timeout after the move (RFC
+//! 9002 §6.2.1) is another: what was sent before would have been acknowledged by then.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use super::{Endpoint, guarded};
 use crate::quic::packet;
@@ -20,6 +24,12 @@ use crate::quic::path::Alias;
 const AMPLIFICATION: usize = 3;
 /// Paths that quiche may have before further addresses are kept from it: one less than the ids it can have.
 const MAX_PATHS: usize = 7;
+/// What a peer may wait before it acknowledges (RFC 9000 §18.2, the default), and the granularity of timers (RFC 9002
+/// §6.1.2).
+const MAX_ACK_DELAY: Duration = Duration::from_millis(25);
+const GRANULARITY: Duration = Duration::from_millis(1);
+/// No packet of use is smaller.
+const MIN_PACKET: usize = 40;
 
 /// What a rebound peer has shown, and what it was sent.
 #[derive(Debug)]
@@ -28,6 +38,20 @@ pub(super) struct Probation {
     sent: usize,
     /// Bytes acknowledged in all that prove the address.
     proof: u64,
+    /// When any acknowledgement proves it.
+    ripe: Instant,
+    /// Bytes acknowledged in all before that.
+    acked: u64,
+}
+
+impl Probation {
+    /// Whether the peer has shown that it receives at its new address, now that so many bytes are acknowledged.
+    fn is_over(&mut self, acked: u64, now: Instant) -> bool {
+        if now < self.ripe {
+            self.acked = acked;
+        }
+        acked >= self.proof || acked > self.acked
+    }
 }
 
 impl Endpoint {
@@ -64,7 +88,14 @@ impl Endpoint {
     }
 
     /// The peer has spoken from `outside`, and truly: it is there now.
-    pub(super) fn follow(&mut self, key: usize, inside: SocketAddr, outside: SocketAddr, received: usize) {
+    pub(super) fn follow(
+        &mut self,
+        key: usize,
+        inside: SocketAddr,
+        outside: SocketAddr,
+        received: usize,
+        now: Instant,
+    ) {
         let Some(to) = self.local else { return };
         let slot = &mut self.slots[key];
         let alias = (inside != outside).then_some(Alias { inside, outside });
@@ -75,35 +106,41 @@ impl Endpoint {
             if has_moved {
                 connection.push_path_event(quiche::PathEvent::PeerMigrated(to, outside));
             }
-            let stats = connection.live()?.stats();
-            Ok(has_moved.then_some(stats))
+            let quiche = connection.live()?;
+            let probe_timeout = quiche
+                .path_stats()
+                .find(|path| path.peer_addr == inside)
+                .map(probe_timeout);
+            Ok(has_moved.then(|| (quiche.stats(), probe_timeout.unwrap_or_default())))
         });
-        let Ok(Some(stats)) = moved else { return };
+        let Ok(Some((stats, probe_timeout))) = moved else {
+            return;
+        };
         let under_way = stats.sent_bytes.saturating_sub(stats.acked_bytes + stats.lost_bytes);
         slot.probation = Some(Probation {
             received,
             sent: 0,
             proof: stats.acked_bytes + under_way + 1,
+            ripe: now + probe_timeout,
+            acked: stats.acked_bytes,
         });
         slot.last_from = Some(outside);
         self.stats.rebindings += 1;
         self.changes.push_back(super::change::Change::Path(key));
     }
 
-    /// Whether a rebound peer has been sent as much as it may before it proves its address.
-    pub(super) fn is_on_probation(&mut self, key: usize) -> bool {
+    /// How many bytes a rebound peer may be sent before it proves its address; `None` where nothing is to be proved.
+    pub(super) fn allowance(&mut self, key: usize, now: Instant) -> Option<usize> {
         let slot = &mut self.slots[key];
-        let Some(probation) = &slot.probation else { return false };
-        let acked = slot
-            .connection
-            .borrow()
-            .live()
-            .map_or(0, |quiche| quiche.stats().acked_bytes);
-        if acked >= probation.proof {
+        let probation = slot.probation.as_mut()?;
+        let connection = slot.connection.borrow();
+        let acked = connection.live().map_or(0, |quiche| quiche.stats().acked_bytes);
+        if probation.is_over(acked, now) {
             slot.probation = None;
-            return false;
+            return None;
         }
-        probation.sent >= AMPLIFICATION * probation.received
+        let left = (AMPLIFICATION * probation.received).saturating_sub(probation.sent);
+        Some(if left < MIN_PACKET { 0 } else { left })
     }
 
     /// Where a packet for the address `to`, as quiche knows it, must go.
@@ -117,4 +154,9 @@ impl Endpoint {
         }
         alias.map_or(to, |alias| alias.outside)
     }
+}
+
+/// RFC 9002 §6.2.1.
+fn probe_timeout(path: quiche::PathStats) -> Duration {
+    path.rtt + (4 * path.rttvar).max(GRANULARITY) + MAX_ACK_DELAY
 }

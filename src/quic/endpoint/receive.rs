@@ -50,7 +50,7 @@ impl Endpoint {
             return self.stray(datagram, from);
         };
         if let Some(&key) = self.routes.get(&quiche::ConnectionId::from_ref(id)) {
-            return self.deliver(key, datagram, from);
+            return self.deliver(key, datagram, from, now);
         }
         match packet::version(datagram) {
             Some(0) => self.stray(datagram, from),
@@ -62,7 +62,7 @@ impl Endpoint {
     }
 
     /// A datagram of a connection we have.
-    pub(super) fn deliver(&mut self, key: usize, datagram: &mut [u8], from: SocketAddr) {
+    pub(super) fn deliver(&mut self, key: usize, datagram: &mut [u8], from: SocketAddr, now: Instant) {
         let Some(to) = self.local else { return };
         let rebound = self.rebound(key, datagram, from);
         let info = quiche::RecvInfo {
@@ -81,7 +81,7 @@ impl Endpoint {
             return;
         }
         if self.feed(key, datagram, layout, info, rebound.is_some()) && rebound.is_some() {
-            self.follow(key, info.from, from, datagram.len());
+            self.follow(key, info.from, from, datagram.len(), now);
         }
         self.hold_the_rest(key, datagram, layout, info);
     }
@@ -166,7 +166,7 @@ impl Endpoint {
     /// with our predecessor.
     fn unknown_short(&mut self, datagram: &mut [u8], from: SocketAddr, now: Instant) {
         if let Some(&key) = reset_token(datagram).and_then(|token| self.resettable.get(&token)) {
-            return self.deliver(key, datagram, from);
+            return self.deliver(key, datagram, from, now);
         }
         let id = packet::destination_id(datagram).unwrap_or_default();
         if !packet::is_short(datagram[0]) || datagram.len() <= MIN_RESETTABLE || !self.ids.is_ours(id) {

@@ -81,12 +81,15 @@ impl Endpoint {
             if sent >= quantum {
                 return Turn::Over;
             }
-            if self.is_on_probation(key) {
+            let allowance = self.allowance(key, now);
+            if allowance == Some(0) {
                 return Turn::Done;
             }
             let Some(room) = batch.room(ROOM) else {
                 return Turn::Full;
             };
+            let size = room.len().min(allowance.unwrap_or(usize::MAX));
+            let room = &mut room[..size];
             let connection = self.slots[key].connection.clone();
             let packet = guarded(&connection, |connection| {
                 let quiche = connection.live_mut()?;
