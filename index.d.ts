@@ -602,7 +602,7 @@ export declare class Endpoint {
   setStatelessResetKey(secret: Uint8Array): void
   /** Accepts newcomers with this configuration from now on; those already accepted keep theirs. */
   listen(config: Config): void
-  /** Accepts newcomers no more: their packets are strays. */
+  /** Accepts newcomers no more: their packets are strays. Those whose handshake isn't complete are refused. */
   unlisten(): void
   /**
    * Dials a literal address. `serverName` is what the server's certificate is checked for, a name or an address, where

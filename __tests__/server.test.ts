@@ -15,8 +15,10 @@ describe('starting and stopping', () => {
       await server.start({ host: '127.0.0.1' });
       expect([server.host, server.closed]).toEqual(['127.0.0.1', false]);
       const { closedP } = server;
+      const shown = nextEvent(server, events.EventQUICServerConnection);
       await using client = await dial(server);
       expect(client.closed).toBe(false);
+      await shown;
       await server.stop();
       await closedP;
       await client.closedP;

@@ -248,6 +248,8 @@ class QUICSocket extends Emitter implements AsyncDisposable {
     if (this.#admitter !== admitter) return;
     this.#admitter = undefined;
     this.#running?.endpoint.unlisten();
+    // Newcomers under way are refused.
+    this.#running?.driver.wake();
   }
 
   /** @internal Dials, and gives what is dialled to the owner that `own` makes. */

@@ -140,7 +140,8 @@ class StreamTable {
 
   /** The addon forgets a stream once both directions are over and acknowledged. */
   #isGone(id: number): boolean {
-    return this.#host.handle.streamCapacity(id) === FINISHED;
+    // Below are the codes of streams that the peer stopped: it wants nothing more.
+    return this.#host.handle.streamCapacity(id) <= FINISHED;
   }
 }
 

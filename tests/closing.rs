@@ -340,3 +340,22 @@ fn traffic_takes_the_place_of_keep_alive() {
     );
     assert_eq!(cause(&client), None);
 }
+
+#[test]
+fn newcomers_are_refused_when_the_server_stops_listening() {
+    let authority = Authority::new();
+    let mut pair = Pair::new();
+    pair.server
+        .endpoint
+        .listen(shared(authority.config(Verification::Chain)));
+    let client = pair.dial(authority.config(Verification::Chain));
+    // The client's side is complete; its last flight is still on the way.
+    while pair.client.changes.is_empty() {
+        pair.step();
+    }
+    assert_eq!(pair.server.endpoint.half_open(), 1);
+    pair.server.endpoint.unlisten(Instant::now());
+    assert_eq!(pair.server.endpoint.half_open(), 0);
+    pair.run();
+    assert_eq!(client.borrow().close_cause(), Some(CloseCause::Peer));
+}

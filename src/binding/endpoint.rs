@@ -224,10 +224,10 @@ impl Endpoint {
         self.inner.listen(config.shared());
     }
 
-    /// Accepts newcomers no more: their packets are strays.
+    /// Accepts newcomers no more: their packets are strays. Those whose handshake isn't complete are refused.
     #[napi]
     pub fn unlisten(&mut self) {
-        self.inner.unlisten();
+        self.inner.unlisten(now());
     }
 
     /// Dials a literal address. `serverName` is what the server's certificate is checked for, a name or an address, where

@@ -43,7 +43,7 @@ use self::stats::EndpointStats;
 use self::timers::Timers;
 use super::address::{AddressBook, normalise};
 use super::config::Config;
-use super::connection::{Connection, DirtyList, SharedConnection};
+use super::connection::{CloseCause, Connection, DirtyList, SharedConnection};
 use super::error::{Error, Result};
 use super::token::TokenKey;
 
@@ -188,9 +188,25 @@ impl Endpoint {
         self.server = Some(config);
     }
 
-    /// Accepts newcomers no more.
-    pub fn unlisten(&mut self) {
+    /// Accepts newcomers no more, and refuses those whose handshake isn't complete: nobody is left to show them to.
+    pub fn unlisten(&mut self, now: Instant) {
         self.server = None;
+        let newcomers: Vec<_> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.is_half_open())
+            .map(|(key, _)| key)
+            .collect();
+        for key in newcomers {
+            let connection = self.slots[key].connection.clone();
+            // A failure inside shows in the look.
+            let _ = guarded(&connection, |connection| {
+                let code = quiche::WireErrorCode::ConnectionRefused;
+                connection.end(CloseCause::Local, code, "the server accepts nobody any more");
+                Ok(())
+            });
+            self.look(key, now);
+        }
     }
 
     /// Dials. The connection is driven by this endpoint until [`Change::Closed`].
