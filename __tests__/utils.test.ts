@@ -1,5 +1,5 @@
 import type { Callback, ConnectionIdString, Host, StreamId } from '../lib';
-import { QUICConnectionId, errors, utils } from '../lib';
+import { QUICConnectionId, errors, native, utils } from '../lib';
 import { createIdentity } from './helpers/certificates';
 
 describe('addresses', () => {
@@ -128,4 +128,10 @@ test('bytes are wrapped without a copy', () => {
   wrapped[0] = 9;
   expect(bytes[0]).toBe(9);
   expect(utils.bufferWrap(bytes.buffer, 1)).toHaveLength(2);
+});
+
+test('codes are told by name, and names by code', () => {
+  expect(native.CryptoError.BadCertificate).toBe(298);
+  expect(native.CryptoError[298]).toBe('BadCertificate');
+  expect(native.ConnectionErrorCode[2]).toBe('ConnectionRefused');
 });

@@ -222,7 +222,7 @@ impl Endpoint {
         Ok(connection.live()?.is_closed())
     }
 
-    fn end(&mut self, key: usize) {
+    pub(super) fn end(&mut self, key: usize) {
         let slot = &mut self.slots[key];
         if slot.phase < Phase::Ending {
             self.half_open -= usize::from(slot.is_half_open());

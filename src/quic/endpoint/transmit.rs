@@ -19,7 +19,16 @@ enum Turn {
     Over,
     /// The batch is full.
     Full,
+    /// quiche can't get its close frame out, and would send empty packets without end.
+    Stuck,
 }
+
+/// Packets that a connection may send after it was closed and before its close frame is out: handshake packets under way,
+/// acknowledgements, a probe.
+///
+/// Where an application closes while quiche 0.30 still has handshake data to repeat, it writes handshake packets only, which
+/// can't carry the application's close frame and, since the connection is closing, carry no data either: without end.
+const MAX_PACKETS_BEFORE_CLOSE: u32 = 16;
 
 impl Endpoint {
     /// Fills a batch with datagrams. Call again until it stays empty: connections take turns, and a full batch may
@@ -38,6 +47,8 @@ impl Endpoint {
                     self.slots[key].connection.borrow_mut().clear_dirty();
                     self.look(key, now);
                 }
+                // The server hasn't got our last handshake packets, and so has shown us to nobody.
+                Turn::Stuck => self.end(key),
             }
         }
     }
@@ -114,6 +125,9 @@ impl Endpoint {
                 Ok(Some((length, info, false))) => {
                     sent += length;
                     self.push(key, batch, length, info.to, now);
+                    if self.is_stuck(key) {
+                        return Turn::Stuck;
+                    }
                 }
                 Ok(None) => return Turn::Done,
                 // A handshake refused by us fails once; the next call hands out the close frame that says so.
@@ -121,6 +135,17 @@ impl Endpoint {
                 Err(_) => return Turn::Done,
             }
         }
+    }
+
+    /// Counts a packet of a connection that is closed and hasn't said so yet; answers whether it never will.
+    fn is_stuck(&mut self, key: usize) -> bool {
+        let slot = &mut self.slots[key];
+        let connection = slot.connection.borrow();
+        let is_closing = connection
+            .live()
+            .is_ok_and(|quiche| quiche.local_error().is_some() && !quiche.is_draining());
+        slot.packets_before_close = if is_closing { slot.packets_before_close + 1 } else { 0 };
+        slot.packets_before_close > MAX_PACKETS_BEFORE_CLOSE
     }
 
     fn push(&mut self, key: usize, batch: &mut Batch, length: usize, to: std::net::SocketAddr, now: Instant) {
