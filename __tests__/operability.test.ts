@@ -4,7 +4,7 @@ import path from 'node:path';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { LoggerLike } from '../lib';
-import { QUICSocket, errors, logNative } from '../lib';
+import { QUICClient, QUICSocket, errors, logNative } from '../lib';
 import { authority, createPair, echo, openStream, readAll } from './helpers/pair';
 
 async function scratchDirectory() {
@@ -86,7 +86,8 @@ test('logKeys takes the secrets of connections', async () => {
 
 test.each(['qlogDirectory', 'logKeys'])('%s that can not be written is a config error', async (setting) => {
   const config = { [setting]: '/no such directory/at all' };
-  await expect(createPair({ client: config })).rejects.toThrow(errors.ErrorQUICConfig);
+  const dial = QUICClient.createQUICClient({ host: '127.0.0.1', port: 9, localHost: '127.0.0.1', config });
+  await expect(dial).rejects.toThrow(errors.ErrorQUICConfig);
 });
 
 test('the log of quiche goes to a logger, until it is told to stop', async () => {
