@@ -1,4 +1,5 @@
-import type { Callback, ConnectionIdString, Host, StreamId } from '../lib';
+import { createHmac } from 'node:crypto';
+import type { Callback, ConnectionIdString, Host, QUICServerCrypto, StreamId } from '../lib';
 import { QUICConnectionId, errors, native, utils } from '../lib';
 import { createIdentity } from './helpers/certificates';
 
@@ -134,4 +135,33 @@ test('codes are told by name, and names by code', () => {
   expect(native.CryptoError.BadCertificate).toBe(298);
   expect(native.CryptoError[298]).toBe('BadCertificate');
   expect(native.ConnectionErrorCode[2]).toBe('ConnectionRefused');
+});
+
+describe('of the old list', () => {
+  const key = Buffer.from('a key of the application');
+  const sign = (data: ArrayBuffer) => createHmac('sha256', key).update(new Uint8Array(data)).digest();
+  const crypto: QUICServerCrypto = {
+    key,
+    ops: {
+      sign: async (_key, data) => new Uint8Array(sign(data)).buffer,
+      verify: async (_key, data, sig) => sign(data).equals(new Uint8Array(sig)),
+    },
+  };
+
+  test('tokens name the connection id of the host they were made for', async () => {
+    const id = QUICConnectionId.fromString('00ff10');
+    const host = '127.0.0.1' as Host;
+    const token = await utils.mintToken(id, host, crypto);
+    expect(await utils.validateToken(token, host, crypto)).toEqual(id);
+    expect(await utils.validateToken(token, '127.0.0.2' as Host, crypto)).toBeUndefined();
+    for (const other of ['', 'null', '{}', '{"msg":"","sig":""}', token.toString().replace('msg":"', 'msg":"A')]) {
+      expect(await utils.validateToken(Buffer.from(other), host, crypto)).toBeUndefined();
+    }
+  });
+
+  test('errors of quiche tell the code of a stream', () => {
+    expect(utils.isStreamStopped(new Error('StreamStopped(7)'))).toBe(7);
+    expect(utils.isStreamReset(new Error('StreamReset(0)'))).toBe(0);
+    expect(utils.isStreamReset(new Error('StreamStopped(7)'))).toBe(false);
+  });
 });
