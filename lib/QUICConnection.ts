@@ -40,9 +40,9 @@ interface ConnectionDriver {
 
 /** Whom a connection belongs to. */
 interface ConnectionOwner {
-  /** The handshake is complete and the peer trusted: whoever wants to listen to the connection does so now. */
+  /** @internal The handshake is complete and the peer trusted: whoever wants to listen to the connection does so now. */
   onConnected(connection: QUICConnection): void;
-  /** The connection ends. */
+  /** @internal The connection ends. */
   onEnd(connection: QUICConnection, error: errors.ErrorQUICConnection): void;
 }
 
