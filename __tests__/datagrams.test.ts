@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { events } from '../lib';
 import { createPair, nextEvent } from './helpers/pair';
 
+const NONE: [boolean, number, number] = [false, 0, 0];
+
 const enabled = { server: { enableDgram: [true, 100, 100] }, client: { enableDgram: [true, 100, 100] } } as const;
 
 function createDatagramPair() {
@@ -98,15 +100,19 @@ test('waiting for one can be given up, and ends with the connection', async () =
   expect(await other).toBeNull();
 });
 
-const NO_DATAGRAMS = { enableDgram: [false, 0, 0] as [boolean, number, number] };
-
 test.each([
-  ['neither side', NO_DATAGRAMS, NO_DATAGRAMS],
-  ['the server alone', {}, NO_DATAGRAMS],
+  ['neither side', { enableDgram: NONE }, { enableDgram: NONE }],
+  ['the server alone', {}, { enableDgram: NONE }],
 ])('are refused where %s takes them', async (_, server, client) => {
   await using pair = await createPair({ server, client });
   expect(pair.far.maxDatagramSize).toBeNull();
   expect(pair.far.sendDatagram(Buffer.from('x'))).toBe(false);
+});
+
+test('are taken unless told otherwise', async () => {
+  await using pair = await createPair();
+  expect(pair.near.sendDatagram(Buffer.from('x'))).toBe(true);
+  expect(await pair.far.receiveDatagram()).toHaveLength(1);
 });
 
 test('are refused when the connection has ended', async () => {

@@ -106,6 +106,21 @@ describe('bytes', () => {
   });
 });
 
+test('waiting to read can be given up, and takes nothing away', async () => {
+  await using pair = await createPair();
+  const [ours, theirs] = await openStream(pair.near, pair.far);
+  await theirs.read();
+  const controller = new AbortController();
+  const reason = new Error('no patience');
+  const impatient = theirs.read({ signal: controller.signal });
+  const patient = theirs.read({ signal: new AbortController().signal });
+  controller.abort(reason);
+  await expect(impatient).rejects.toBe(reason);
+  await expect(theirs.read({ signal: controller.signal })).rejects.toBe(reason);
+  await ours.write(Buffer.from('late'));
+  expect(Buffer.from((await patient)!).toString()).toBe('late');
+});
+
 describe('ends', () => {
   test('of each direction come alone', async () => {
     await using pair = await createPair();

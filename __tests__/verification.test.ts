@@ -1,10 +1,12 @@
 import type { QUICClientConfigInput, QUICServerConfigInput, TLSVerifyCallback, TLSVerifyContext } from '../lib';
-import { QUICClient, QUICServer, errors, events, native } from '../lib';
+import { QUICClient, QUICServer, errors, events, native, utils } from '../lib';
 import type { Algorithm } from './helpers/certificates';
 import { createAuthority, createIdentity } from './helpers/certificates';
 import { authority, nextEvent, recordEvents } from './helpers/pair';
 
 const { CryptoError } = native;
+
+type Alert = keyof typeof native.CryptoError;
 
 /** A server, and what came to it. */
 async function startServer(config: Partial<QUICServerConfigInput> = {}) {
@@ -63,12 +65,12 @@ describe.each(['Ed25519', 'P-256', 'P-384', 'RSA'] as Algorithm[])('%s certifica
 });
 
 describe('a client refuses', () => {
-  test.each([
+  test.each<[string, QUICClientConfigInput, string | undefined, Alert]>([
     ['a chain of another authority', { ca: createAuthority().ca }, undefined, 'UnknownCA'],
     ['the wrong name', {}, 'elsewhere', 'BadCertificate'],
     [
       'by callback, with its own alert',
-      { verifyCallback: (): native.CryptoError => CryptoError.CertificateExpired },
+      { verifyCallback: () => CryptoError.CertificateExpired },
       undefined,
       'CertificateExpired',
     ],
@@ -78,7 +80,7 @@ describe('a client refuses', () => {
       undefined,
       'BadCertificate',
     ],
-  ] as const)('%s', async (_, config, serverName, alert) => {
+  ])('%s', async (_, config, serverName, alert) => {
     await using to = await startServer();
     const error = await dial(to.server, config, serverName).catch((error: unknown) => error);
     expect(error).toBeInstanceOf(errors.ErrorQUICConnectionLocalTLS);
@@ -102,26 +104,21 @@ test('a client that does not verify takes anybody', async () => {
 });
 
 describe('a server refuses', () => {
-  test.each([
+  test.each<[string, Partial<QUICServerConfigInput>, QUICClientConfigInput, Alert]>([
     ['no certificate', {}, {}, 'CertificateRequired'],
     ['a chain of another authority', {}, createAuthority().issue(), 'UnknownCA'],
-    [
-      'by callback',
-      { verifyCallback: (): native.CryptoError => CryptoError.BadCertificate },
-      createIdentity(),
-      'BadCertificate',
-    ],
+    ['by callback', { verifyCallback: () => CryptoError.BadCertificate }, createIdentity(), 'BadCertificate'],
     [
       'by callback, late',
       {
-        verifyCallback: () =>
+        verifyCallback: (): Promise<native.CryptoError> =>
           new Promise<native.CryptoError>((resolve) => setTimeout(resolve, 50, CryptoError.AccessDenied)),
       },
       createIdentity(),
       'AccessDenied',
     ],
-    ['no certificate, with a callback', { verifyCallback: (): undefined => undefined }, {}, 'CertificateRequired'],
-  ] as const)('%s, and the client hears of it on its live connection', async (_, config, credentials, alert) => {
+    ['no certificate, with a callback', { verifyCallback: () => undefined }, {}, 'CertificateRequired'],
+  ])('%s, and the client hears of it on its live connection', async (_, config, credentials, alert) => {
     await using to = await startServer({ ca: authority().ca, verifyPeer: true, ...config });
     await using client = await dial(to.server, credentials);
     const confirmed = expect(client.connection.confirmed).rejects.toThrow(errors.ErrorQUICConnectionPeerTLS);
@@ -140,48 +137,44 @@ describe('a server refuses', () => {
   });
 
   test('and shows nothing of what its client sent meanwhile', async () => {
-    let refuse: (alert: native.CryptoError) => void = () => undefined;
-    const asked = new Promise<void>((resolve) => {
-      const verifyCallback = () => {
-        resolve();
-        return new Promise<native.CryptoError>((settle) => (refuse = settle));
-      };
-      void (async () => {
-        await using to = await startServer({ verifyPeer: true, verifyCallback });
-        const client = await dial(to.server, createIdentity());
-        const stream = client.connection.newStream();
-        await stream.end(Buffer.from('let me in'));
-        const error = heardBy(client);
-        await asked;
-        refuse(CryptoError.BadCertificate);
-        await error;
-        await expect(stream.read()).rejects.toThrow(errors.ErrorQUICConnectionPeerTLS);
-        expect(to.names).toEqual([]);
-      })();
-    });
-    await asked;
+    const asked = utils.promise();
+    const verdict = utils.promise<native.CryptoError>();
+    const verifyCallback = (): Promise<native.CryptoError> => {
+      asked.resolveP();
+      return verdict.p;
+    };
+    await using to = await startServer({ verifyPeer: true, verifyCallback });
+    await using client = await dial(to.server, createIdentity());
+    const stream = client.connection.newStream();
+    await stream.end(Buffer.from('let me in'));
+    const error = heardBy(client);
+    await asked.p;
+    verdict.resolveP(CryptoError.BadCertificate);
+    await error;
+    await expect(stream.read()).rejects.toThrow(errors.ErrorQUICConnectionPeerTLS);
+    expect(to.names).toEqual([]);
   });
 });
 
 describe('a callback fails closed', () => {
   const hang = () => new Promise<undefined>(() => undefined);
 
-  test.each([
+  test.each<[string, () => unknown, Alert]>([
     [
       'throws',
-      (): unknown => {
+      () => {
         throw new Error('broken');
       },
       'BadCertificate',
     ],
     ['rejects', () => Promise.reject(new Error('broken')), 'BadCertificate'],
-    ['gives true', (): unknown => true, 'InternalError'],
-    ['gives null', (): unknown => null, 'InternalError'],
-    ['gives a number that is no alert', (): unknown => 42, 'InternalError'],
-    ['gives an alert that TLS does not know', (): unknown => 0x1ff, 'InternalError'],
-  ] as const)('when it %s', async (what, callback, alert) => {
+    ['gives true', () => true, 'InternalError'],
+    ['gives null', () => null, 'InternalError'],
+    ['gives a number that is no alert', () => 42, 'InternalError'],
+    ['gives an alert that TLS does not know', () => 0x1ff, 'InternalError'],
+  ])('when it %s', async (what, callback, alert) => {
     await using to = await startServer();
-    const verifyCallback = callback as unknown as TLSVerifyCallback;
+    const verifyCallback = callback as TLSVerifyCallback;
     const error = await dial(to.server, { verifyCallback }).catch((error: unknown) => error);
     expect(error).toMatchObject({ name: 'ErrorQUICConnectionLocalTLS', data: { errorCode: CryptoError[alert] } });
     const { cause } = error as Error;

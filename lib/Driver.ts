@@ -10,13 +10,13 @@ const MAX_DELAY = 0x7fff_ffff;
 
 /** A connection, as far as its driver knows it. */
 interface Driven {
-  /** Whether its user still counts on it. */
+  /** @internal Whether its user still counts on it. */
   readonly isActive: boolean;
-  /** Something changed: a record of the addon. */
+  /** @internal Something changed: a record of the addon. */
   onChange(kind: ChangeKind, value: number): void;
-  /** A record couldn't be handled: a fault of ours. */
+  /** @internal A record couldn't be handled: a fault of ours. */
   onFault(error: unknown): void;
-  /** The endpoint is gone. */
+  /** @internal The endpoint is gone. */
   onDriverClosed(): void;
 }
 

@@ -16,16 +16,18 @@ import type {
 } from './types';
 import type QUICStream from './QUICStream';
 import { DATAGRAM_QUEUE } from './config';
-import DatagramQueue from './datagrams';
+import Datagrams from './datagrams';
 import { errorOfEnd, local } from './endings';
 import * as errors from './errors';
 import * as events from './events';
 import { ChangeKind, ConnectionErrorCode, Shutdown } from './native';
 import QUICConnectionId from './QUICConnectionId';
+import { toCode, toReason } from './reasons';
 import StreamTable from './StreamTable';
 import { toCanonicalIP } from './utils/address';
 import Emitter from './utils/emitter';
-import { promise, quiet } from './utils/promise';
+import { onAbort, promise, quiet } from './utils/promise';
+import { onTimeout } from './utils/timer';
 import Verification from './verification';
 
 /** What a connection needs of whoever drives it. */
@@ -38,9 +40,9 @@ interface ConnectionDriver {
 
 /** Whom a connection belongs to. */
 interface ConnectionOwner {
-  /** The handshake is complete and the peer trusted: whoever wants to listen to the connection does so now. */
+  /** @internal The handshake is complete and the peer trusted: whoever wants to listen to the connection does so now. */
   onConnected(connection: QUICConnection): void;
-  /** The connection ends. */
+  /** @internal The connection ends. */
   onEnd(connection: QUICConnection, error: errors.ErrorQUICConnection): void;
 }
 
@@ -82,11 +84,8 @@ type QUICConnectionStats = ConnectionStats & {
   paths: PathStats[];
   /** Open streams. */
   streams: number;
-  datagrams: DatagramStats & { sent: number; refused: number };
+  datagrams: DatagramStats;
 };
-
-/** Room for the largest datagram a UDP packet can carry. */
-const scratch = Buffer.allocUnsafeSlow(65_536);
 
 /** The user's side of one connection. */
 class QUICConnection extends Emitter implements Driven, AsyncDisposable {
@@ -96,7 +95,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   #owner: ConnectionOwner | undefined;
   readonly #logger: LoggerLike;
   readonly #streams: StreamTable;
-  readonly #datagrams: DatagramQueue;
+  readonly #datagrams: Datagrams;
   #state: State = { status: 'starting' };
   #verification: Verification | undefined;
   /** Changes that wait until whoever was handed the connection had a turn to listen; `undefined` lets them through. */
@@ -104,8 +103,6 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   #ids: { own: QUICConnectionId; peer: QUICConnectionId };
   #remote: { host: Host; port: Port };
   #remoteCerts: Uint8Array[] = [];
-  #datagramsSent = 0;
-  #datagramsRefused = 0;
   #stopping: Promise<void> | undefined;
   #stopOptions: StopOptions = {};
   /** Ends the waiting of a stop that isn't forced. */
@@ -123,7 +120,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     this.#owner = parts.owner;
     this.#logger = parts.logger;
     this.#streams = new StreamTable(this.#streamHost(), parts.type);
-    this.#datagrams = new DatagramQueue(parts.config.settings.enableDgram[1] || DATAGRAM_QUEUE);
+    this.#datagrams = new Datagrams(parts.handle, parts.config.settings.enableDgram[1] || DATAGRAM_QUEUE);
     this.#ids = this.#readIds();
     this.#remote = this.#readRemote();
     void quiet(this.#established.p);
@@ -190,13 +187,13 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
       ...this.#handle.stats(),
       paths: this.#handle.pathStats(),
       streams: this.#streams.size,
-      datagrams: { ...this.#datagrams.stats, sent: this.#datagramsSent, refused: this.#datagramsRefused },
+      datagrams: this.#datagrams.stats,
     };
   }
 
   /** Largest datagram in bytes that fits now; `null` if the peer takes none. */
   get maxDatagramSize(): number | null {
-    return this.#isLive ? this.#handle.dgramMaxWritableLen() : null;
+    return this.#datagrams.maxSize;
   }
 
   /** Datagrams of the peer, one after the other; of too many the oldest are dropped. Ends with the connection. */
@@ -265,9 +262,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
 
   /** Sends a datagram (RFC 9221), which may be lost. `false`: it is too large now, the queue is full, or nobody takes it. */
   sendDatagram(data: Uint8Array): boolean {
-    const isSent = this.#isLive && data.byteLength <= (this.maxDatagramSize ?? -1) && this.#handle.dgramSend(data);
-    if (isSent) this.#datagramsSent += 1;
-    else this.#datagramsRefused += 1;
+    const isSent = this.#datagrams.send(data);
     this.#parts.driver.wake();
     return isSent;
   }
@@ -289,7 +284,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
    * - `force: true, flush: true`: open streams are aborted, but what was written to those that were ended reaches the peer.
    * - `force: false`: waits for the streams to end by themselves, and for their bytes to reach the peer.
    *
-   * `timeout` bounds the waiting of the last two. A packet acknowledged is one that the peer's machine has; whether its
+   * `timeout` and `signal` bound the waiting of the last two. A packet acknowledged is one that the peer's machine has; whether its
    * application has read it, only an answer can tell.
    */
   async stop(options: StopOptions = {}): Promise<void> {
@@ -317,6 +312,8 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   giveTo(owner: ConnectionOwner & Emitter): void {
     this.#owner = owner;
     this.relayTo(owner);
+    this.tell(events.EventQUICConnectionStart, undefined);
+    this.tell(events.EventQUICConnectionStarted, undefined);
   }
 
   /** @internal Whether its user still counts on it. */
@@ -360,7 +357,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
         this.#onStreamOpened(value);
         break;
       case ChangeKind.DatagramReadable:
-        this.#onDatagramReadable();
+        this.#datagrams.receive((datagram) => this.tell(events.EventQUICConnectionDatagram, datagram));
         break;
       case ChangeKind.StreamsAvailable:
         this.#streams.onCredit(value === 0 ? 'bidi' : 'uni');
@@ -412,7 +409,6 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     setImmediate(() => this.#release());
     this.#established.resolveP();
     this.#owner?.onConnected(this);
-    this.tell(events.EventQUICConnectionStarted, undefined);
   }
 
   #release(): void {
@@ -439,14 +435,6 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     // RFC 9000 §2.1: the second bit tells unidirectional streams, which we can't reset.
     if ((id & 2) === 0) this.#handle.streamShutdown(id, Shutdown.Write, toCode(reasonToCode, 'write', reason));
     this.#parts.driver.wake();
-  }
-
-  #onDatagramReadable(): void {
-    for (let length = this.#handle.dgramRecv(scratch); length >= 0; length = this.#handle.dgramRecv(scratch)) {
-      const datagram = Buffer.from(scratch.subarray(0, length));
-      this.#datagrams.push(datagram);
-      this.tell(events.EventQUICConnectionDatagram, datagram);
-    }
   }
 
   #onPath(): void {
@@ -498,12 +486,12 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   }
 
   /** Waits until the streams have ended and are delivered, for as long as the options want. */
-  async #windDown({ force = true, timeout = Infinity }: StopOptions): Promise<void> {
+  async #windDown({ force = true, timeout = Infinity, signal }: StopOptions): Promise<void> {
     this.#advance({ status: 'stopping' });
     const reason = new errors.ErrorQUICConnectionStopping();
     if (force) for (const stream of this.#streams.values()) stream.abandon(reason);
     const over = promise();
-    const timer = Number.isFinite(timeout) ? setTimeout(over.resolveP, timeout) : undefined;
+    const detach = [onTimeout(timeout, over.resolveP), onAbort(signal, () => over.resolveP())];
     this.#hurry = over.resolveP;
     this.#parts.driver.watch(() => {
       const isOver = !this.#isLive || (this.#streams.size === 0 && this.#streams.isDelivered());
@@ -511,7 +499,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
       return isOver;
     });
     await over.p;
-    clearTimeout(timer);
+    for (const stop of detach) stop();
     this.#hurry = undefined;
   }
 
@@ -587,26 +575,6 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
 /** Whether a stop waits for nothing. */
 function isImmediate({ force = true, flush = false }: StopOptions): boolean {
   return force && !flush;
-}
-
-/** The code for a reason: 0 without a translation, or where it gives what can't be a code. */
-function toCode(translate: StreamReasonToCode | undefined, type: 'read' | 'write', reason: unknown): number {
-  try {
-    const code = translate?.(type, reason) ?? 0;
-    return Number.isSafeInteger(code) && code >= 0 ? code : 0;
-  } catch {
-    return 0;
-  }
-}
-
-/** The reason for a code: an error that names it without a translation, or where that throws. */
-function toReason(translate: StreamCodeToReason | undefined, type: 'read' | 'write', code: number): unknown {
-  try {
-    if (translate !== undefined) return translate(type, code);
-  } catch {
-    // The application has no reason for this code.
-  }
-  return new Error(`${type} ${code}`);
 }
 
 export type { ConnectionDriver, ConnectionOwner, ConnectionParts, QUICConnectionStats };

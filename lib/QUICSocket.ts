@@ -54,12 +54,13 @@ type QUICSocketStats = { endpoint: EndpointStats; transport: TransportStats };
 
 /** Who uses a socket that isn't its own. */
 interface SocketUser {
-  /** The socket is being stopped under its user. */
+  /** @internal The socket is being stopped under its user. */
   onSocketStopped(): void;
 }
 
 /** Who takes in newcomers. */
 interface Admitter extends SocketUser {
+  /** @internal */
   admit(handle: NativeConnection, driver: Driver): Driven;
 }
 

@@ -8,7 +8,7 @@ import * as events from './events';
 import { BLOCKED, FINISHED, Shutdown, peerCode, readEnds, readLength } from './native';
 import { toDuplex, toReadable, toWritable } from './streamAdapters';
 import Emitter from './utils/emitter';
-import { promise, quiet } from './utils/promise';
+import { onAbort, promise, quiet } from './utils/promise';
 
 /** What a stream needs of its connection. */
 interface StreamHost {
@@ -157,15 +157,19 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
     return toDuplex(this);
   }
 
-  /** The next bytes; `null` at the end. Rejects with the reason why reading was given up, by us or by the peer. */
-  read(): Promise<Uint8Array | null> {
+  /**
+   * The next bytes; `null` at the end. Rejects with the reason why reading was given up, by us or by the peer. An aborted
+   * signal ends the waiting with its reason, and takes nothing from the stream.
+   */
+  read(options?: { signal?: AbortSignal }): Promise<Uint8Array | null> {
     try {
+      options?.signal?.throwIfAborted();
       const chunk = this.readNow();
       if (chunk !== undefined) return Promise.resolve(chunk);
     } catch (reason) {
       return rejected(reason);
     }
-    return quiet(new Promise((resolve, reject) => this.#reads.push({ resolve, reject })));
+    return options?.signal === undefined ? this.#queueRead() : this.#queueReadUnless(options.signal);
   }
 
   /**
@@ -314,6 +318,21 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
     if (!isClosed(this.#write)) {
       this.#failWrite(error, localWrite(this.#host.reasonToCode('write', error), error));
     }
+  }
+
+  #queueRead(): Promise<Uint8Array | null> {
+    return quiet(new Promise((resolve, reject) => this.#reads.push({ resolve, reject })));
+  }
+
+  #queueReadUnless(signal: AbortSignal): Promise<Uint8Array | null> {
+    const { p, resolveP, rejectP } = promise<Uint8Array | null>();
+    const waiting: PendingRead = { resolve: resolveP, reject: rejectP };
+    this.#reads.push(waiting);
+    const detach = onAbort(signal, (reason) => {
+      this.#reads = this.#reads.filter((other) => other !== waiting);
+      rejectP(reason);
+    });
+    return quiet(p.finally(detach));
   }
 
   /** Takes what can be read now: bytes, `null` at the end, `undefined` if nothing is there. Throws when reading failed. */

@@ -80,8 +80,7 @@ function describe({ isApp, errorCode, reason }: ConnectionError): string {
 }
 
 function nameOf(code: CryptoError): string {
-  const names: Record<number, string | undefined> = CryptoError;
-  return `${names[code] ?? 'unknown alert'} (${code})`;
+  return `${code in CryptoError ? CryptoError[code] : 'unknown alert'} (${code})`;
 }
 
 export { errorOfEnd, local };

@@ -7,15 +7,30 @@ import type {
   PathStats,
   TlsSettings,
 } from '../index.js';
-import {
-  ChangeKind,
-  Config as NativeConfig,
-  ConnectionErrorCode,
-  CryptoError,
-  Endpoint,
-  Shutdown,
-  setLogger,
-} from '../index.js';
+import * as addon from '../index.js';
+
+const { ChangeKind, Config: NativeConfig, Endpoint, setLogger } = addon;
+type ChangeKind = addon.ChangeKind;
+type NativeConfig = addon.Config;
+type Endpoint = addon.Endpoint;
+
+/** Error codes of the TLS handshake (RFC 9001 §4.8). */
+const CryptoError = bothWays(addon.CryptoError);
+type CryptoError = addon.CryptoError;
+
+/** Error codes of QUIC itself (RFC 9000 §20.1). */
+const ConnectionErrorCode = bothWays(addon.ConnectionErrorCode);
+type ConnectionErrorCode = addon.ConnectionErrorCode;
+
+/** Halves of a stream. */
+const Shutdown = bothWays(addon.Shutdown);
+type Shutdown = addon.Shutdown;
+
+/** The addon's enums tell the number of a name; TypeScript's also tell the name of a number. */
+function bothWays<E extends object>(names: E): E {
+  const numbers = Object.entries(names).map(([name, number]) => [number, name] as const);
+  return Object.assign(Object.fromEntries(numbers), names) as E;
+}
 
 /** Numbers in one change record: kind, key of the connection, value. */
 const CHANGE_STRIDE = 3;

@@ -203,6 +203,8 @@ type StopOptions = {
   flush?: boolean;
   /** Milliseconds after which waiting ends and the connection is closed at once. Default: wait without end. */
   timeout?: number;
+  /** Ends the waiting likewise. */
+  signal?: AbortSignal;
 };
 
 /** A timer of `@matrixai/timer`, as far as we know it: a promise that resolves when the time has run out. */

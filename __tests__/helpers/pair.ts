@@ -70,6 +70,9 @@ async function createPair(options: PairOptions = {}): Promise<Pair> {
     config: { ca: authority().ca, ...options.client },
     reasonToCode,
     codeToReason,
+  }).catch(async (error: unknown) => {
+    await server.stop();
+    throw error;
   });
   const { detail: far } = await admitted;
   return {

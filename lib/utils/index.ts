@@ -69,6 +69,21 @@ function isStreamUnidirectional(streamId: StreamId): boolean {
   return (streamId & 2) === 2;
 }
 
+/** The peer's code, if an error of quiche says that the peer stopped a stream. */
+function isStreamStopped(error: Error): number | false {
+  return codeIn(/^StreamStopped\((\d+)\)$/, error);
+}
+
+/** The peer's code, if an error of quiche says that the peer reset a stream. */
+function isStreamReset(error: Error): number | false {
+  return codeIn(/^StreamReset\((\d+)\)$/, error);
+}
+
+function codeIn(pattern: RegExp, { message }: Error): number | false {
+  const code = pattern.exec(message)?.[1];
+  return code === undefined ? false : Number(code);
+}
+
 /** Lets many listeners be added before Node warns of a leak. */
 function setMaxListeners(target: EventTarget | NodeJS.EventEmitter, limit = 100_000): void {
   events.setMaxListeners(limit, target);
@@ -78,6 +93,7 @@ export type { Class };
 export * from './address';
 export { collectPEMs, pemToDER, derToPEM } from './pem';
 export { promise } from './promise';
+export { mintToken, validateToken } from './token';
 export {
   textEncoder,
   textDecoder,
@@ -91,5 +107,7 @@ export {
   isStreamServerInitiated,
   isStreamBidirectional,
   isStreamUnidirectional,
+  isStreamStopped,
+  isStreamReset,
   setMaxListeners,
 };

@@ -1,0 +1,89 @@
+import type { QUICConfig, QUICServerConfigInput } from '../lib';
+import { QUICClient, QUICServer, clientDefault, errors, serverDefault } from '../lib';
+import { createAuthority, createIdentity } from './helpers/certificates';
+import { createPair } from './helpers/pair';
+
+const { key, cert } = createIdentity();
+
+describe('a setting is refused', () => {
+  test.each<[string, Partial<QUICServerConfigInput>]>([
+    ['a negative number', { maxIdleTimeout: -1 }],
+    ['a fraction', { initialMaxData: 1.5 }],
+    ['no number', { initialMaxData: NaN }],
+    ['an infinite one', { maxStreamWindow: Infinity }],
+    ['text for a number', { initialMaxStreamsBidi: '100' as unknown as number }],
+    ['too small a payload', { maxSendUdpPayloadSize: 1199 }],
+    ['too large a payload', { maxRecvUdpPayloadSize: 65_528 }],
+    ['a key that is none', { key: 'not a key' }],
+    ['a chain that is none', { cert: 'not a chain' }],
+    ['anchors that are none', { ca: 'no anchors' }],
+    ['a key of another chain', { key: createIdentity().key }],
+    ['more keys than chains', { key: [key, key] }],
+    ['more chains than keys', { cert: [cert, cert] }],
+    ['no credentials', { key: [], cert: [] }],
+    ['an unknown algorithm', { sigalgs: 'rot13' }],
+    ['an unknown congestion control', { congestionControl: 'hope' }],
+    ['an empty protocol name', { applicationProtos: [''] }],
+    ['datagrams that are no tuple', { enableDgram: ['yes', 1, 1] as unknown as QUICConfig['enableDgram'] }],
+    ['a negative queue', { enableDgram: [true, -1, 1] }],
+    ['a callback that would not be asked', { verifyCallback: () => undefined }],
+    ['a chunk of nothing', { readableChunkSize: 0 }],
+    ['a negative keep-alive', { keepAliveIntervalTime: -1 }],
+  ])('%s', async (_, config) => {
+    expect(() => new QUICServer({ config: { key, cert, ...config } })).toThrow(errors.ErrorQUICConfig);
+    if ('verifyCallback' in config || config.key?.length === 0) return;
+    const dial = QUICClient.createQUICClient({ host: '127.0.0.1', port: 1, config: { key, cert, ...config } });
+    await expect(dial).rejects.toThrow(errors.ErrorQUICConfig);
+  });
+
+  test('keep-alive rarer than the idle timeout', async () => {
+    const config = { keepAliveIntervalTime: 1000, maxIdleTimeout: 1000 };
+    expect(() => new QUICServer({ config: { key, cert, ...config } })).toThrow(errors.ErrorQUICConnectionConfigInvalid);
+    const dial = QUICClient.createQUICClient({ host: '127.0.0.1', port: 1, config });
+    await expect(dial).rejects.toThrow(errors.ErrorQUICConnectionConfigInvalid);
+    expect(() => new QUICServer({ config: { key, cert, ...config, maxIdleTimeout: 0 } })).not.toThrow();
+  });
+
+  test('and the message names it', () => {
+    const create = () => new QUICServer({ config: { key, cert, maxIdleTimeout: -1 } });
+    expect(create).toThrow('maxIdleTimeout is -1');
+  });
+});
+
+describe('credentials can be', () => {
+  const { ca, issue } = createAuthority();
+  const mine = issue();
+
+  test.each([
+    ['text', { ...mine, ca }],
+    ['bytes', { key: Buffer.from(mine.key), cert: Buffer.from(mine.cert), ca: Buffer.from(ca) }],
+    ['arrays of text', { key: [mine.key], cert: [mine.cert], ca: [ca] }],
+    ['arrays of bytes', { key: [Buffer.from(mine.key)], cert: [Buffer.from(mine.cert)], ca: [Buffer.from(ca)] }],
+    ['several, of several authorities', { ...mine, ca: createAuthority().ca + ca }],
+    ['several, in an array', { ...mine, ca: [createAuthority('P-256').ca, ca] }],
+    ['a chain with its authority', { ...mine, cert: mine.cert + ca, ca }],
+  ])('%s', async (_, { ca, ...credentials }) => {
+    await using pair = await createPair({
+      server: { ...credentials, ca, verifyPeer: true },
+      client: { ...credentials, ca },
+    });
+    await pair.near.confirmed;
+    expect(pair.far.getRemoteCertsChain()).toEqual(pair.near.getLocalCertsChain());
+    expect(pair.near.getLocalCACertsChain().length).toBeGreaterThan(0);
+  });
+});
+
+test('the server names its one difference from the client', () => {
+  expect(serverDefault).toEqual({ ...clientDefault, verifyPeer: false });
+});
+
+test('what is left undefined is as by default', async () => {
+  await using pair = await createPair({ client: { maxIdleTimeout: undefined, sigalgs: undefined, key: undefined } });
+  expect(pair.near.config.maxIdleTimeout).toBe(clientDefault.maxIdleTimeout);
+});
+
+test('the settings of a connection can be looked at', async () => {
+  await using pair = await createPair({ client: { maxIdleTimeout: 12_345 }, server: { initialMaxStreamsUni: 7 } });
+  expect(pair.near.config.maxIdleTimeout).toBe(12_345);
+  expect(pair.far.config.initialMaxStreamsUni).toBe(7);
+});
