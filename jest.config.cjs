@@ -2,6 +2,8 @@
 module.exports = {
   roots: ['<rootDir>/__tests__'],
   testMatch: ['**/*.test.ts'],
+  // These need Polykey: jest.polykey.config.cjs runs them.
+  testPathIgnorePatterns: ['/node_modules/', '<rootDir>/__tests__/polykey/'],
   testEnvironment: 'node',
   // lib/ runs directly; types are `npm run types`' business.
   transform: {

@@ -3,6 +3,8 @@
 //   node scripts/test.mjs
 //     --only rust [arguments of cargo test …]
 //     --only js [arguments of jest …]
+//     --only polykey [arguments of jest …]
+//     --only polykey-original [arguments of jest …]     with @matrixai/quic itself, to see that the tests hold there
 //
 // The closing line, `N passed, N failed, N skipped`, is also left in .setup/test-counts for .ci/run.
 
@@ -12,20 +14,24 @@ import process from 'node:process';
 
 import { stateDir } from './lib/process.mjs';
 import { fail, say } from './lib/terminal.mjs';
-import { runCargoTests, runJest, sumLine, summary } from './lib/tests.mjs';
+import { runCargoTests, runJest, runPolykey, sumLine, summary } from './lib/tests.mjs';
 import { setup } from './setup.mjs';
 
 const args = process.argv.slice(2);
 const only = args[0] === '--only' ? args.splice(0, 2)[1] : undefined;
-if (only === undefined && args.length > 0) fail('arguments go to one suite: npm run test:rust -- … or test:js -- …');
+if (only === undefined && args.length > 0)
+  fail('arguments go to one suite: npm run test:rust -- …, test:js -- … or test:polykey -- …');
 
 const countsFile = path.join(stateDir, 'test-counts');
 fs.rmSync(countsFile, { force: true });
 
 await setup(only === 'rust' ? { parts: [] } : {});
 const suites = [];
-if (only !== 'js') suites.push(await runCargoTests(args));
-if (only !== 'rust') suites.push(await runJest(args));
+const wants = (suite) => only === undefined || only === suite;
+if (wants('rust')) suites.push(await runCargoTests(args));
+if (wants('js')) suites.push(await runJest(args));
+if (wants('polykey')) suites.push(await runPolykey(args));
+if (only === 'polykey-original') suites.push(await runPolykey(args, { which: 'theirs' }));
 
 say(`\n${summary(suites)}\n`);
 const line = sumLine(suites);

@@ -4,8 +4,9 @@ import fs from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 
+import { installPolykey } from './polykey.mjs';
 import { excerpt, nodeTool, root, run, stateDir } from './process.mjs';
-import { duration, say, startStep, table } from './terminal.mjs';
+import { duration, say, startStep, table, yellow } from './terminal.mjs';
 
 /** A suite that is still running after this long hangs. */
 const DEADLINE_MS = 15 * 60_000;
@@ -40,8 +41,8 @@ export async function runCargoTests(args = []) {
 }
 
 /** Runs jest on lib/ and the addon; `node` is another Node's path, `args` go to jest. */
-export async function runJest(args = [], { node = process.execPath, name = 'jest' } = {}) {
-  const report = path.join(stateDir, 'jest.json');
+export async function runJest(args = [], { node = process.execPath, name = 'jest', env = {} } = {}) {
+  const report = path.join(stateDir, `${name.replaceAll(/[^a-z0-9.]+/gi, '-')}.json`);
   fs.rmSync(report, { force: true });
   const isOverdue = overdue('jest');
   const start = Date.now();
@@ -49,6 +50,7 @@ export async function runJest(args = [], { node = process.execPath, name = 'jest
   const { code } = await run([node, jest, '--json', `--outputFile=${report}`, ...args], {
     show: true,
     capture: false,
+    env,
     stopWhen: () => hasLeftSomethingOpen(report) ?? isOverdue(),
   });
   const ms = Date.now() - start;
@@ -60,6 +62,19 @@ export async function runJest(args = [], { node = process.execPath, name = 'jest
     skipped: result.numPendingTests + result.numTodoTests,
   };
   return { ...suite(name, withCrash(counts, code), ms), failures: failuresOf(result) };
+}
+
+/**
+ * Runs whole Polykey agents, `which`: 'ours' or 'theirs' as in polykey.mjs. Where Polykey can't be installed, all of these
+ * tests count as skipped.
+ */
+export async function runPolykey(args = [], { which = 'ours' } = {}) {
+  const { directory, problem } = await installPolykey(which);
+  if (problem !== undefined)
+    say(`${yellow('-')} The tests with Polykey are skipped: it could not be installed\n${problem}`);
+  const env = directory === undefined ? {} : { POLYKEY_INSTALLED: directory, POLYKEY_WITH: which };
+  const name = which === 'ours' ? 'Polykey' : 'Polykey with @matrixai/quic';
+  return runJest(['--config', 'jest.polykey.config.cjs', ...args], { name, env });
 }
 
 /** The suites' counts as a table, and their sum as the one line that other programs read. */
