@@ -6,7 +6,17 @@ import tseslint from 'typescript-eslint';
 const nodeGlobals = Object.fromEntries(Object.getOwnPropertyNames(globalThis).map((name) => [name, 'readonly']));
 
 export default defineConfig(
-  globalIgnores(['index.js', 'index.d.ts', 'dist/', 'target/', 'coverage/', '.setup/', 'tmp/', 'npm/']),
+  globalIgnores([
+    'index.js',
+    'index.d.ts',
+    'dist/',
+    'target/',
+    'coverage/',
+    '.setup/',
+    '__tests__/polykey/types/',
+    'tmp/',
+    'npm/',
+  ]),
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   eslint.configs.recommended,
   {

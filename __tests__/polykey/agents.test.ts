@@ -1,5 +1,5 @@
 import type { Agent, Identity } from './agents';
-import { begin, endAll, failure, testPolykey, until } from './agents';
+import { begin, endAll, failure, isOriginal, testPolykey, until } from './agents';
 
 // Three agents for all tests of this file, in the order in which they were started. Each test connects them anew.
 let agents: [Agent, Agent, Agent];
@@ -49,7 +49,8 @@ testPolykey('an agent refuses a peer that has another NodeId, and the peer never
   expect(error).toMatchObject({ name: 'ErrorQUICConnectionLocalTLS', isConnectionError: true });
   expect(error.data).toMatchObject({ isApp: false, errorCode: 298 });
   expect(await connections(alice)).toEqual([]);
-  expect(await connections(bob)).toEqual([]);
+  // Better on purpose: @matrixai/quic has shown the connection before it knows.
+  if (!isOriginal) expect(await connections(bob)).toEqual([]);
 });
 
 testPolykey('calls go in both directions over one connection', async () => {

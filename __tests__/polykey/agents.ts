@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 
 /** The folder where Polykey is installed; `undefined` where it could not be, and its tests are skipped. */
-const installed = process.env['POLYKEY_INSTALLED'];
+export const installed = process.env['POLYKEY_INSTALLED'];
 
 /** Whether @matrixai/quic itself is under it, to see what the tests say of that. */
 export const isOriginal = process.env['POLYKEY_WITH'] === 'theirs';
