@@ -18,6 +18,24 @@ const { MDNS } = require('@matrixai/mdns');
 for (const name of ['start', 'stop']) MDNS.prototype[name] = () => Promise.resolve();
 for (const name of ['registerService', 'startQuery', 'stopQuery']) MDNS.prototype[name] = () => undefined;
 
+// Two calls more, for benches/polykey.mjs: none of Polykey's own carries as many bytes as one likes.
+const rpc = require('@matrixai/rpc');
+const handlers = require('polykey/dist/nodes/agent/handlers');
+const { default: callers } = require('polykey/dist/nodes/agent/callers');
+class EchoBytes extends rpc.RawHandler {
+  handle = async ([, bytes]) => [{}, bytes];
+}
+class EchoValue extends rpc.UnaryHandler {
+  handle = async (value) => value;
+}
+const { default: makeHandlers } = handlers;
+handlers.default = (container) => ({
+  ...makeHandlers(container),
+  echoBytes: new EchoBytes(container),
+  echoValue: new EchoValue(container),
+});
+Object.assign(callers, { echoBytes: new rpc.RawCaller(), echoValue: new rpc.UnaryCaller() });
+
 const password = 'correct horse battery staple';
 const { decodeNodeId, encodeNodeId } = polykey.nodes.utils;
 const nodeIdOf = (text) => decodeNodeId(text);
@@ -170,8 +188,45 @@ const commands = {
     return commands.whoami();
   },
 
+  // For the measurement; each answers with milliseconds.
+  timeCall: ({ nodeId }) => timed(() => commands.closest({ nodeId })),
+  timeBytes: ({ nodeId, bytes }) =>
+    timed(() =>
+      call(nodeId, async (methods) => {
+        const { readable, writable } = await methods.echoBytes({});
+        const [, received] = await Promise.all([writeAll(writable, bytes), countAll(readable)]);
+        if (received !== bytes) throw new Error(`${received} of ${bytes} bytes came back`);
+      }),
+    ),
+  timeValues: ({ nodeId, count, bytes }) =>
+    timed(() =>
+      call(nodeId, async (methods) => {
+        const value = 'x'.repeat(bytes);
+        const answers = await Promise.all(Array.from({ length: count }, () => methods.echoValue({ value })));
+        if (answers.some((answer) => answer.value !== value)) throw new Error('another value came back');
+      }),
+    ),
   unhandled: () => unhandled,
 };
+
+async function timed(work) {
+  const begin = performance.now();
+  await work();
+  return performance.now() - begin;
+}
+
+async function writeAll(writable, bytes) {
+  const writer = writable.getWriter();
+  const chunk = new Uint8Array(64 * 1024);
+  for (let sent = 0; sent < bytes; sent += chunk.length) await writer.write(chunk.subarray(0, bytes - sent));
+  await writer.close();
+}
+
+async function countAll(readable) {
+  let bytes = 0;
+  for await (const chunk of readable) bytes += chunk.length;
+  return bytes;
+}
 
 async function withVault(name, work) {
   const vaultId = await agent.vaultManager.getVaultId(name);
