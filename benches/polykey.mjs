@@ -15,6 +15,8 @@ import { setup } from '../scripts/setup.mjs';
 
 const rounds = Number(process.argv[2] ?? 5);
 const MiB = 1024 * 1024;
+/** What takes longer than this counts as hanging. */
+const LIMIT_MS = 30_000;
 
 /** What is measured, between an agent that dials and one that serves. */
 const MEASUREMENTS = [
@@ -39,7 +41,8 @@ for (let round = 1; round <= rounds; round++) {
 
 const rows = MEASUREMENTS.map(([name, pick]) => {
   const [before, after] = [sides.theirs, sides.ours].map((results) => median(results.map(pick)));
-  return [name, `${before.toFixed(0)} ms`, `${after.toFixed(0)} ms`, `${(before / after).toFixed(1)} ×`];
+  const ratio = Number.isFinite(before / after) ? `${(before / after).toFixed(1)} ×` : '–';
+  return [name, shown(before), shown(after), ratio];
 });
 const title = `median of ${rounds} rounds`;
 say(`\n${table([[title, '@matrixai/quic 1.3.0', 'polykey-quic', 'faster'], ...rows])}`);
@@ -55,12 +58,27 @@ async function measure(directory) {
     const callMs = await client.do('timeCall', identity);
     // Once without looking, so that both have compiled what they run.
     await client.do('timeBytes', { ...identity, bytes: MiB });
-    const bytesMs = await client.do('timeBytes', { ...identity, bytes: 4 * MiB });
-    await client.do('timeValues', { ...identity, count: 10, bytes: 8 * 1024 });
-    const valuesMs = await client.do('timeValues', { ...identity, count: 60, bytes: 8 * 1024 });
+    const bytesMs = await limited(client.do('timeBytes', { ...identity, bytes: 4 * MiB }));
+    await limited(client.do('timeValues', { ...identity, count: 10, bytes: 8 * 1024 }));
+    const valuesMs = await limited(client.do('timeValues', { ...identity, count: 60, bytes: 8 * 1024 }));
     return { startMs, connectMs, callMs, bytesMs, valuesMs };
   } finally {
     await Promise.all([client.end(), server.end()]);
+  }
+}
+
+/** Milliseconds; Infinity for what fails or hangs. */
+async function limited(measured) {
+  let timer;
+  const limit = new Promise((resolve) => {
+    timer = setTimeout(resolve, LIMIT_MS, Infinity);
+  });
+  try {
+    return await Promise.race([measured, limit]);
+  } catch {
+    return Infinity;
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -95,6 +113,10 @@ function startAgent(directory) {
       fs.rmSync(state, { recursive: true, force: true });
     },
   };
+}
+
+function shown(ms) {
+  return ms === Infinity ? 'fails or hangs' : `${ms.toFixed(0)} ms`;
 }
 
 function median(values) {

@@ -25,8 +25,10 @@ const { default: callers } = require('polykey/dist/nodes/agent/callers');
 class EchoBytes extends rpc.RawHandler {
   handle = async ([, bytes]) => [{}, bytes];
 }
-class EchoValue extends rpc.UnaryHandler {
-  handle = async (value) => value;
+class EchoValue extends rpc.ServerHandler {
+  handle = async function* (value) {
+    yield value;
+  };
 }
 const { default: makeHandlers } = handlers;
 handlers.default = (container) => ({
@@ -34,7 +36,7 @@ handlers.default = (container) => ({
   echoBytes: new EchoBytes(container),
   echoValue: new EchoValue(container),
 });
-Object.assign(callers, { echoBytes: new rpc.RawCaller(), echoValue: new rpc.UnaryCaller() });
+Object.assign(callers, { echoBytes: new rpc.RawCaller(), echoValue: new rpc.ServerCaller() });
 
 const password = 'correct horse battery staple';
 const { decodeNodeId, encodeNodeId } = polykey.nodes.utils;
@@ -202,8 +204,9 @@ const commands = {
     timed(() =>
       call(nodeId, async (methods) => {
         const value = 'x'.repeat(bytes);
-        const answers = await Promise.all(Array.from({ length: count }, () => methods.echoValue({ value })));
-        if (answers.some((answer) => answer.value !== value)) throw new Error('another value came back');
+        const echo = async () => collect(await methods.echoValue({ value }));
+        const answers = await Promise.all(Array.from({ length: count }, echo));
+        if (answers.some(([answer]) => answer.value !== value)) throw new Error('another value came back');
       }),
     ),
   unhandled: () => unhandled,
