@@ -1,6 +1,10 @@
 //! Many datagrams in one buffer: the bytes one after the other, and for each an entry that says where it lies and
 //! which address it goes to or comes from.
 
+use std::net::SocketAddr;
+
+use super::address::AddressBook;
+
 /// How many numbers describe one datagram: offset, length, address.
 pub const STRIDE: usize = 3;
 
@@ -29,6 +33,25 @@ pub fn entry(layout: &[i32], index: usize, capacity: usize) -> Option<Entry> {
         length,
         address,
     })
+}
+
+/// Where an endpoint puts datagrams that are to be sent.
+pub trait Outbox {
+    /// All the room that is left for one more datagram, if it is at least `size` bytes.
+    fn room(&mut self, size: usize) -> Option<&mut [u8]>;
+    /// Adds the datagram of `length` bytes that was written to [`room`](Self::room). Who wants to name addresses by
+    /// numbers finds them in the book.
+    fn add(&mut self, length: usize, to: SocketAddr, addresses: &mut AddressBook);
+}
+
+impl Outbox for Batch<'_> {
+    fn room(&mut self, size: usize) -> Option<&mut [u8]> {
+        Batch::room(self, size)
+    }
+
+    fn add(&mut self, length: usize, to: SocketAddr, addresses: &mut AddressBook) {
+        self.push(length, addresses.number(to));
+    }
 }
 
 /// Datagrams being gathered into a caller's buffer.

@@ -24,7 +24,7 @@ impl Endpoint {
     /// Takes a batch of datagrams in: `count` entries of `layout` over `data`, which is decrypted in place. Entries that
     /// make no sense are counted and passed over.
     pub fn receive(&mut self, data: &mut [u8], layout: &[i32], count: usize, now: Instant) -> Result<()> {
-        self.local.ok_or(Error::NotBound)?;
+        self.begin_receive()?;
         for index in 0..count {
             let entry = datagrams::entry(layout, index, data.len());
             let found = entry.and_then(|entry| Some((entry, self.addresses.address(entry.address)?)));
@@ -34,14 +34,25 @@ impl Endpoint {
             };
             self.receive_one(&mut data[entry.offset..entry.offset + entry.length], from, now);
         }
-        self.look_at_touched(now);
-        self.audit_buffers(now);
-        self.tell_strays();
+        self.end_receive(now);
         Ok(())
     }
 
+    /// Before the datagrams of a batch that its owner takes in one by one.
+    pub fn begin_receive(&mut self) -> Result<()> {
+        self.local.ok_or(Error::NotBound)?;
+        Ok(())
+    }
+
+    /// After them: looks at all that they changed.
+    pub fn end_receive(&mut self, now: Instant) {
+        self.look_at_touched(now);
+        self.audit_buffers(now);
+        self.tell_strays();
+    }
+
     /// Takes one datagram in. The look at what it changed comes with the end of the batch.
-    fn receive_one(&mut self, datagram: &mut [u8], from: SocketAddr, now: Instant) {
+    pub fn receive_one(&mut self, datagram: &mut [u8], from: SocketAddr, now: Instant) {
         self.stats.received += 1;
         self.stats.received_bytes += datagram.len() as u64;
         self.received_since_audit += datagram.len();

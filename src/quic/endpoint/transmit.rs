@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::slot::Paced;
 use super::{Endpoint, guarded};
-use crate::quic::datagrams::Batch;
+use crate::quic::datagrams::Outbox;
 
 /// Room that a connection needs for its next packet: an Ethernet frame's payload. Larger packets want a larger buffer.
 const ROOM: usize = 1500;
@@ -33,7 +33,7 @@ const MAX_PACKETS_BEFORE_CLOSE: u32 = 16;
 impl Endpoint {
     /// Fills a batch with datagrams. Call again until it stays empty: connections take turns, and a full batch may
     /// leave some waiting.
-    pub fn transmit(&mut self, batch: &mut Batch, now: Instant) {
+    pub fn transmit(&mut self, batch: &mut impl Outbox, now: Instant) {
         if !self.transmit_replies(batch) {
             return;
         }
@@ -59,21 +59,21 @@ impl Endpoint {
     }
 
     /// Answers whether all went in.
-    fn transmit_replies(&mut self, batch: &mut Batch) -> bool {
+    fn transmit_replies(&mut self, batch: &mut impl Outbox) -> bool {
         while let Some((packet, to)) = self.replies.front() {
             let Some(room) = batch.room(packet.len()) else {
                 return false;
             };
             room[..packet.len()].copy_from_slice(packet);
-            let (length, number) = (packet.len(), self.addresses.number(*to));
-            batch.push(length, number);
+            let length = packet.len();
+            batch.add(length, *to, &mut self.addresses);
             self.count_transmitted(length);
             self.replies.pop_front();
         }
         true
     }
 
-    fn transmit_turn(&mut self, key: usize, batch: &mut Batch, now: Instant) -> Turn {
+    fn transmit_turn(&mut self, key: usize, batch: &mut impl Outbox, now: Instant) -> Turn {
         let mut sent = 0;
         let mut quantum = usize::MAX;
         loop {
@@ -148,9 +148,9 @@ impl Endpoint {
         slot.packets_before_close > MAX_PACKETS_BEFORE_CLOSE
     }
 
-    fn push(&mut self, key: usize, batch: &mut Batch, length: usize, to: std::net::SocketAddr, now: Instant) {
+    fn push(&mut self, key: usize, batch: &mut impl Outbox, length: usize, to: std::net::SocketAddr, now: Instant) {
         let to = self.outside(key, to, length);
-        batch.push(length, self.addresses.number(to));
+        batch.add(length, to, &mut self.addresses);
         self.count_transmitted(length);
         if let Some(keep_alive) = &mut self.slots[key].clock.keep_alive {
             keep_alive.due = now + keep_alive.interval;

@@ -1,0 +1,172 @@
+use std::cell::RefCell;
+use std::time::Duration;
+
+use super::*;
+use crate::quic::endpoint::{EndpointSettings, Epoch};
+use crate::udp;
+
+const LOCAL: &str = "127.0.0.1:4433";
+const PEER: &str = "127.0.0.1:5544";
+
+/// A socket without a system: it takes as many datagrams as `room` says, and refuses those to `refused`.
+#[derive(Default)]
+struct FakeWire {
+    room: usize,
+    refused: Option<SocketAddr>,
+    is_dead: bool,
+    sent: RefCell<Vec<(Vec<u8>, SocketAddr)>>,
+}
+
+impl Wire for FakeWire {
+    fn drain(&self, _inbox: &mut Inbox) -> io::Result<usize> {
+        Ok(0)
+    }
+
+    fn burst(&mut self, bytes: &[u8], entries: &[Entry]) -> io::Result<Burst> {
+        if self.is_dead {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        let mut burst = Burst::default();
+        for entry in entries {
+            if self.refused == Some(entry.address) {
+                burst.failed += 1;
+            } else if self.room > 0 {
+                let datagram = bytes[entry.offset..entry.offset + entry.length].to_vec();
+                self.sent.borrow_mut().push((datagram, entry.address));
+                self.room -= 1;
+            } else {
+                burst.is_blocked = true;
+                break;
+            }
+            burst.done += 1;
+        }
+        Ok(burst)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests are the outside, where time comes from")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// An endpoint that listens, and so answers packets of unknown versions.
+fn endpoint() -> Endpoint {
+    let epoch = Epoch {
+        instant: now(),
+        unix: Duration::ZERO,
+    };
+    let mut endpoint = Endpoint::new(EndpointSettings::default(), epoch).expect("valid settings");
+    endpoint.set_local_address(LOCAL.parse().expect("a valid address"));
+    endpoint.listen(std::rc::Rc::new(RefCell::new(
+        crate::quic::Config::new(quiche::PROTOCOL_VERSION).expect("a valid version"),
+    )));
+    endpoint
+}
+
+/// A packet of a version that nobody knows: answered by one of version negotiation.
+fn unknown_version() -> Vec<u8> {
+    let mut packet = vec![0; 1200];
+    packet[..15].copy_from_slice(&[0xc0, 0x1a, 0x2a, 0x3a, 0x4a, 4, 1, 2, 3, 4, 4, 5, 6, 7, 8]);
+    packet
+}
+
+/// A driver whose endpoint has so many datagrams to send, to one peer each.
+fn loaded(wire: FakeWire, count: u16) -> (Driver<FakeWire>, Endpoint) {
+    let (mut driver, mut endpoint) = (Driver::new(wire), endpoint());
+    let peer: SocketAddr = PEER.parse().expect("a valid address");
+    for index in 0..count {
+        let from = SocketAddr::new(peer.ip(), peer.port() + index);
+        let mut packet = unknown_version();
+        driver
+            .receive(&mut endpoint, Some((&mut packet, from)), true, now())
+            .expect("it is bound");
+    }
+    (driver, endpoint)
+}
+
+fn ports(driver: &Driver<FakeWire>) -> Vec<u16> {
+    driver.wire().sent.borrow().iter().map(|(_, to)| to.port()).collect()
+}
+
+#[test]
+fn what_the_system_would_not_take_is_sent_later_in_order() {
+    let room = 2;
+    let (mut driver, mut endpoint) = loaded(
+        FakeWire {
+            room,
+            ..FakeWire::default()
+        },
+        5,
+    );
+    assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Blocked);
+    assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Blocked);
+    let (_, to) = driver.take_leftover().expect("three are left");
+    assert_eq!(to.port(), 5546);
+    driver.wire_mut().room = 10;
+    assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Done);
+    assert_eq!(ports(&driver), [5544, 5545, 5547, 5548]);
+    assert_eq!((driver.stats.sent, driver.stats.failed), (4, 0));
+    assert_eq!(driver.stats.blocked, 2);
+    assert_eq!(driver.take_leftover(), None);
+}
+
+#[test]
+fn what_the_system_refuses_is_counted_and_stops_nothing() {
+    let refused = Some("127.0.0.1:5545".parse().expect("a valid address"));
+    let (mut driver, mut endpoint) = loaded(
+        FakeWire {
+            room: 10,
+            refused,
+            ..FakeWire::default()
+        },
+        3,
+    );
+    assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Done);
+    assert_eq!(ports(&driver), [5544, 5546]);
+    assert_eq!((driver.stats.sent, driver.stats.failed), (2, 1));
+    assert_eq!(endpoint.stats.send_failures, 1);
+}
+
+#[test]
+fn a_dead_socket_is_told() {
+    let (mut driver, mut endpoint) = loaded(
+        FakeWire {
+            is_dead: true,
+            ..FakeWire::default()
+        },
+        1,
+    );
+    assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Dead);
+}
+
+#[test]
+fn an_endpoint_answers_over_real_sockets() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let options = udp::BindOptions {
+        address: "127.0.0.1:0".parse().expect("a valid address"),
+        is_ipv6_only: false,
+        reuses_address: false,
+        receive_buffer: 1 << 20,
+        send_buffer: 1 << 20,
+        segments: true,
+    };
+    let mut driver = Driver::new(udp::Socket::bind(&options).expect("a free port"));
+    let mut peer = udp::Socket::bind(&options).expect("a free port");
+    let to = driver.wire().local_address().expect("it is bound");
+    let entry = Entry {
+        offset: 0,
+        length: 1200,
+        address: to,
+    };
+    peer.burst(&unknown_version(), &[entry]).expect("it is alive");
+    let mut endpoint = endpoint();
+    driver.receive(&mut endpoint, None, true, now()).expect("it is bound");
+    assert_eq!(driver.stats.received, 1);
+    assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Done);
+    let mut inbox = Inbox::default();
+    assert_eq!(peer.drain(&mut inbox).expect("it is alive"), 1);
+    let (answer, from) = inbox.datagrams().next().expect("one came");
+    assert_eq!((&answer[1..5], from), (&[0; 4][..], to));
+}

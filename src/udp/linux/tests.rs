@@ -1,0 +1,176 @@
+use std::os::fd::AsFd;
+
+use super::*;
+
+const KIB: usize = 1024;
+
+fn options(address: &str) -> BindOptions {
+    BindOptions {
+        address: address.parse().expect("a valid address"),
+        is_ipv6_only: false,
+        reuses_address: false,
+        receive_buffer: 1024 * KIB,
+        send_buffer: 1024 * KIB,
+        segments: true,
+    }
+}
+
+fn bind(address: &str) -> Socket {
+    Socket::bind(&options(address)).expect("a free port")
+}
+
+/// Datagrams of these sizes, one after the other, each filled with its number.
+fn datagrams(sizes: &[usize], to: SocketAddr) -> (Vec<u8>, Vec<Entry>) {
+    let (mut bytes, mut entries) = (Vec::new(), Vec::new());
+    for (number, size) in sizes.iter().enumerate() {
+        entries.push(Entry {
+            offset: bytes.len(),
+            length: *size,
+            address: to,
+        });
+        bytes.resize(bytes.len() + size, number as u8);
+    }
+    (bytes, entries)
+}
+
+/// Sizes of all that came, each checked to hold its number.
+fn sizes_received(socket: &Socket, from: SocketAddr) -> Vec<usize> {
+    let (mut inbox, mut sizes) = (Inbox::default(), Vec::new());
+    while socket.drain(&mut inbox).expect("it is alive") > 0 {
+        for (datagram, sender) in inbox.datagrams() {
+            assert_eq!(sender, from);
+            assert!(datagram.iter().all(|byte| usize::from(*byte) == sizes.len() % 256));
+            sizes.push(datagram.len());
+        }
+    }
+    sizes
+}
+
+fn exchange(segments: bool, sizes: &[usize]) {
+    let mut sender = Socket::bind(&BindOptions {
+        segments,
+        ..options("127.0.0.1:0")
+    })
+    .expect("a free port");
+    let receiver = bind("127.0.0.1:0");
+    let (bytes, entries) = datagrams(sizes, receiver.local_address().expect("it is bound"));
+    let burst = sender.burst(&bytes, &entries).expect("it is alive");
+    assert_eq!((burst.done, burst.failed, burst.is_blocked), (sizes.len(), 0, false));
+    let from = sender.local_address().expect("it is bound");
+    assert_eq!(sizes_received(&receiver, from), sizes);
+}
+
+#[test]
+fn bursts_come_as_the_datagrams_they_were() {
+    let mixed = [
+        vec![1200; 70],
+        vec![300],
+        vec![1350; 3],
+        vec![1, 2, 3],
+        vec![9000; 10],
+        vec![65_507, 20, 0, 7],
+    ];
+    for segments in [true, false] {
+        exchange(segments, &mixed.concat());
+        exchange(segments, &[1350; 48]);
+        exchange(segments, &[1]);
+    }
+}
+
+#[test]
+fn one_socket_speaks_both_families() {
+    let mut both = bind("[::]:0");
+    let receiver = bind("127.0.0.1:0");
+    let (bytes, entries) = datagrams(&[100; 3], receiver.local_address().expect("it is bound"));
+    both.burst(&bytes, &entries).expect("it is alive");
+    let port = both.local_address().expect("it is bound").port();
+    assert_eq!(
+        sizes_received(&receiver, SocketAddr::from(([127, 0, 0, 1], port))),
+        [100; 3]
+    );
+}
+
+#[test]
+fn senders_are_named_as_the_system_names_them() {
+    let receiver = bind("[::]:0");
+    let port = receiver.local_address().expect("it is bound").port();
+    let mut sender = bind("127.0.0.1:0");
+    let (bytes, entries) = datagrams(&[10], SocketAddr::from(([127, 0, 0, 1], port)));
+    sender.burst(&bytes, &entries).expect("it is alive");
+    let mut inbox = Inbox::default();
+    assert_eq!(receiver.drain(&mut inbox).expect("it is alive"), 1);
+    let (_, from) = inbox.datagrams().next().expect("one came");
+    assert_eq!(
+        from.ip().to_canonical(),
+        sender.local_address().expect("it is bound").ip()
+    );
+}
+
+#[test]
+fn what_cannot_be_sent_is_lost_and_stops_nothing() {
+    let receiver = bind("127.0.0.1:0");
+    let to = receiver.local_address().expect("it is bound");
+    let mut sender = bind("127.0.0.1:0");
+    let (bytes, mut entries) = datagrams(&[100, 100, 65_508, 100, 100], to);
+    // From loopback nobody reaches a network.
+    entries[1].address = "192.0.2.1:9".parse().expect("a valid address");
+    let burst = sender.burst(&bytes, &entries).expect("it is alive");
+    assert_eq!((burst.done, burst.failed, burst.is_blocked), (5, 2, false));
+    let mut inbox = Inbox::default();
+    assert_eq!(receiver.drain(&mut inbox).expect("it is alive"), 3);
+    assert!(sender.segments());
+}
+
+#[test]
+fn a_second_bind_fails_unless_both_want_it() {
+    let socket = bind("127.0.0.1:0");
+    let taken = socket.local_address().expect("it is bound");
+    let again = BindOptions {
+        address: taken,
+        ..options("127.0.0.1:0")
+    };
+    let shared = BindOptions {
+        reuses_address: true,
+        ..again
+    };
+    assert!(Socket::bind(&again).is_err());
+    assert!(Socket::bind(&shared).is_err());
+    socket.set_reuses_address(true).expect("it is alive");
+    assert!(Socket::bind(&shared).is_ok());
+    socket.set_reuses_address(false).expect("it is alive");
+    assert!(Socket::bind(&shared).is_err());
+}
+
+#[test]
+fn the_port_is_free_when_both_descriptors_are_closed() {
+    let mut socket = bind("127.0.0.1:0");
+    let taken = socket.local_address().expect("it is bound");
+    let again = BindOptions {
+        address: taken,
+        ..options("127.0.0.1:0")
+    };
+    socket.share().expect("a descriptor");
+    drop(socket);
+    let mut socket = Socket::bind(&again).expect("nobody has taken the second one");
+    let shared = socket.share().expect("a descriptor");
+    let owner = socket.shared.take().expect("it is shared");
+    assert_eq!(owner.as_raw_fd(), shared);
+    drop(socket);
+    assert!(Socket::bind(&again).is_err());
+    drop(owner);
+    assert!(Socket::bind(&again).is_ok());
+}
+
+#[test]
+fn no_descriptor_is_inherited() {
+    let mut socket = bind("127.0.0.1:0");
+    socket.share().expect("a descriptor");
+    let shared = socket.shared.as_ref().expect("it is shared");
+    for descriptor in [socket.descriptor.as_fd(), shared.as_fd()] {
+        let flags = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", descriptor.as_raw_fd()));
+        let flags = flags.expect("an open descriptor");
+        let flags = flags.lines().find_map(|line| line.strip_prefix("flags:"));
+        let flags = u32::from_str_radix(flags.expect("flags").trim(), 8).expect("an octal number");
+        assert_ne!(flags & 0o2_000_000, 0, "O_CLOEXEC");
+    }
+}

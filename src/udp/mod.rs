@@ -1,0 +1,57 @@
+//! A UDP socket by its file descriptor: many datagrams in one system call. Knows nothing of QUIC.
+//!
+//! | file | system |
+//! | --- | --- |
+//! | `linux` | `recvmmsg`, `sendmmsg`, and segmentation by the kernel (`UDP_SEGMENT`, "GSO") |
+//! | `unsupported` | the others: nothing can be bound, and their users go through `node:dgram` |
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(not(target_os = "linux"))]
+mod unsupported;
+
+use std::net::SocketAddr;
+
+#[cfg(target_os = "linux")]
+pub use linux::{Inbox, Socket};
+#[cfg(not(target_os = "linux"))]
+pub use unsupported::{Inbox, Socket};
+
+/// What a socket is bound to, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BindOptions {
+    /// The address; port 0 lets the system choose. `::` means IPv4 too, unless `is_ipv6_only`.
+    pub address: SocketAddr,
+    /// An IPv6 socket doesn't speak IPv4.
+    pub is_ipv6_only: bool,
+    /// Others may bind the same port, if they want it too.
+    pub reuses_address: bool,
+    /// Bytes of buffer to ask the system for; it may grant fewer.
+    pub receive_buffer: usize,
+    /// The same for sending.
+    pub send_buffer: usize,
+    /// Lets the kernel cut bursts into datagrams, where it can.
+    pub segments: bool,
+}
+
+/// One of many datagrams in a buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Its first byte.
+    pub offset: usize,
+    /// How many bytes.
+    pub length: usize,
+    /// Where it goes to, or comes from.
+    pub address: SocketAddr,
+}
+
+/// How far a burst got.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Burst {
+    /// Datagrams that are done with, from the first on.
+    pub done: usize,
+    /// Those of them that the system refused: lost.
+    pub failed: usize,
+    /// The system takes no more now.
+    pub is_blocked: bool,
+}

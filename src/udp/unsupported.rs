@@ -1,0 +1,72 @@
+//! Systems without a way of their own.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+
+use super::{BindOptions, Burst, Entry};
+
+/// Never made.
+#[derive(Debug)]
+pub struct Socket(Infallible);
+
+/// Never filled.
+#[derive(Debug, Default)]
+pub struct Inbox;
+
+impl Inbox {
+    /// How many datagrams it holds.
+    pub const CAPACITY: usize = 0;
+
+    /// What came.
+    pub fn datagrams(&mut self) -> impl Iterator<Item = (&mut [u8], SocketAddr)> {
+        std::iter::empty()
+    }
+}
+
+impl Socket {
+    /// Always fails.
+    pub fn bind(_options: &BindOptions) -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// A descriptor for whoever waits for the socket.
+    pub fn share(&mut self) -> io::Result<i32> {
+        match self.0 {}
+    }
+
+    /// The descriptor belongs to who waits for the socket.
+    pub fn hand_over(&mut self) {
+        match self.0 {}
+    }
+
+    /// Whether others may bind the same port.
+    pub fn set_reuses_address(&self, _reuses_address: bool) -> io::Result<()> {
+        match self.0 {}
+    }
+
+    /// Where it is bound.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        match self.0 {}
+    }
+
+    /// Bytes of buffer the system granted, for receiving and for sending.
+    pub fn buffer_sizes(&self) -> io::Result<(usize, usize)> {
+        match self.0 {}
+    }
+
+    /// Whether the kernel cuts bursts.
+    pub fn segments(&self) -> bool {
+        match self.0 {}
+    }
+
+    /// Takes what has come.
+    pub fn drain(&self, _inbox: &mut Inbox) -> io::Result<usize> {
+        match self.0 {}
+    }
+
+    /// Sends datagrams.
+    pub fn burst(&mut self, _bytes: &[u8], _entries: &[Entry]) -> io::Result<Burst> {
+        match self.0 {}
+    }
+}
