@@ -625,6 +625,13 @@ export declare class Endpoint {
    */
   receive(data: Uint8Array, layout: Int32Array, count: number): number
   /**
+   * Takes in what has come to a socket, as much as one turn may: first the datagram that somebody else has read from it
+   * (`null` for none), which is decrypted in place, then, if `drains`, all that is still there. Answers like `receive`.
+   */
+  receiveFrom(socket: UdpSocket, first: Uint8Array | undefined | null, host: string, port: number, drains: boolean): number
+  /** Sends to a socket what wants to be sent, as much as one turn may. */
+  flushTo(socket: UdpSocket): Flushed
+  /**
    * Fills `data` and `layout` with datagrams to be sent, as `receive` takes them. Answers how many; call again until
    * there is none. `data` must have room for 1500 bytes.
    */
@@ -733,6 +740,29 @@ export declare class TrustAnchors {
   get size(): number
   /** How many certificates were left out because they can't be read; 0 without `skipUnreadable`. */
   get unreadable(): number
+}
+
+/**
+ * A bound UDP socket, Linux only. An endpoint receives from it and flushes to it; somebody else waits for it, by a second
+ * descriptor, and closes that one. The port is free when both are closed.
+ */
+export declare class UdpSocket {
+  /** Binds a socket. Throws `SocketFailed` where the system refuses, or has no such sockets. */
+  static bind(options: UdpSocketOptions): UdpSocket
+  /** A second descriptor, for whoever waits for datagrams. Closed by `close`, until `handOver`. */
+  share(): number
+  /** Says that the second descriptor has an owner, who will close it. */
+  handOver(): void
+  /** Sets whether others may bind the same port. */
+  setReuseAddr(reuseAddr: boolean): void
+  /** Where it is bound. */
+  address(): Address
+  /** What it did so far. */
+  stats(): UdpSocketStats
+  /** After a blocked flush, takes the first datagram out, or null, for somebody who can wait until the socket takes it. */
+  takeLeftover(): LeftoverDatagram | null
+  /** Closes our descriptor, and the second one if nobody has it. What isn't sent is dropped. */
+  close(): void
 }
 
 /** An IP address with a UDP port. */
@@ -1154,6 +1184,18 @@ export interface EndpointStats {
   rebindings: number
 }
 
+/** How a flush ended. */
+export declare enum Flushed {
+  /** Nothing is left to be sent. */
+  Done = 0,
+  /** As much was sent as one turn may: let others run, then go on. */
+  More = 1,
+  /** The system takes no more: `takeLeftover`, and go on when that is sent. */
+  Blocked = 2,
+  /** The socket is dead. */
+  Dead = 3,
+}
+
 /**
  * Makes a new private key; answers with PKCS#8 PEM text, for `createCertificate`, for a connection's settings, and for
  * `crypto.createPrivateKey`.
@@ -1162,6 +1204,16 @@ export interface EndpointStats {
  * format: 'pem' })`. Throws `UnknownKeyAlgorithm` and `NoRandomness`.
  */
 export declare function generateKey(algorithm: 'Ed25519' | 'P-256' | 'P-384'): string
+
+/** A datagram that waits until the socket takes it. */
+export interface LeftoverDatagram {
+  /** Its bytes. */
+  data: Buffer
+  /** Where it goes to. */
+  host: string
+  /** Where it goes to. */
+  port: number
+}
 
 /** Length of the longest connection id, in bytes (RFC 9000 §17.2). */
 export declare const MAX_CONN_ID_LEN: number
@@ -1561,6 +1613,42 @@ export interface TransportParams {
   maxDatagramFrameSize: number | null
   /** Parameters that quiche doesn't know; null unless `enableTrackUnknownTransportParameters`. */
   unknown: Array<UnknownTransportParameter> | null
+}
+
+/** What a socket is bound to, and how. */
+export interface UdpSocketOptions {
+  /** A literal address. */
+  host: string
+  /** 0 lets the system choose. */
+  port: number
+  /** Lets others bind the same port. */
+  reuseAddr: boolean
+  /** An IPv6 socket doesn't speak IPv4. */
+  ipv6Only: boolean
+  /** Bytes of buffer to ask the system for; it may grant fewer. */
+  recvBufferSize: number
+  /** The same for sending. */
+  sendBufferSize: number
+  /** Lets the kernel cut bursts into datagrams, where it can. Default true. */
+  segments?: boolean
+}
+
+/** What a socket did so far. */
+export interface UdpSocketStats {
+  /** Bytes of buffer the system granted, as it counts them. */
+  recvBufferSize: number
+  /** The same for sending. */
+  sendBufferSize: number
+  /** Datagrams taken in, those included that were handed over. */
+  received: number
+  /** Datagrams that the system took. */
+  sent: number
+  /** Datagrams that the system refused: lost. */
+  failed: number
+  /** How often the system took no more for now. */
+  blocked: number
+  /** Whether the kernel cuts bursts into datagrams. */
+  segments: boolean
 }
 
 /** A transport parameter that quiche doesn't know. */

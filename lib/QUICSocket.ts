@@ -1,6 +1,7 @@
 import type { Driven, DriverHost } from './Driver';
 import type { EndpointOptions, EndpointStats, NativeConfig, NativeConnection } from './native';
 import type { BoundAddress, OpenTransport, Transport, TransportOptions, TransportStats } from './transport/Transport';
+import type { TransportChoice } from './transport/open';
 import type { Host, LoggerLike, Port, ResolveHostname, SocketType } from './types';
 import Driver from './Driver';
 import * as errors from './errors';
@@ -8,7 +9,7 @@ import * as events from './events';
 import { silent } from './logging';
 import { Endpoint, messageOf, nativeCode } from './native';
 import { makePunch, readPunch } from './punch';
-import DgramTransport from './transport/dgram';
+import { defaultTransport, openTransport } from './transport/open';
 import * as address from './utils/address';
 import Emitter from './utils/emitter';
 import Lifecycle from './utils/lifecycle';
@@ -39,7 +40,12 @@ type QUICSocketOptions = QUICSocketLimits & {
   /** Bytes of socket buffer to ask the system for; default 4 MiB. `stats` shows what was granted. */
   recvBufferSize?: number;
   sendBufferSize?: number;
-  /** Binds something else than a UDP socket of `node:dgram`. */
+  /**
+   * How datagrams move: `'auto'`, in bursts by the socket's descriptor where the system has it (Linux); `'portable'`, all
+   * through `node:dgram`. By default what the environment variable `POLYKEY_QUIC_TRANSPORT` says, else `'auto'`.
+   */
+  transport?: TransportChoice;
+  /** Binds something else than a UDP socket. */
   openTransport?: OpenTransport;
 };
 
@@ -290,7 +296,8 @@ class QUICSocket extends Emitter implements AsyncDisposable {
       recvBufferSize: this.#options.recvBufferSize ?? SOCKET_BUFFER_BYTES,
       sendBufferSize: this.#options.sendBufferSize ?? SOCKET_BUFFER_BYTES,
     };
-    const open = this.#options.openTransport ?? ((wanted: TransportOptions) => DgramTransport.open(wanted));
+    const choice = this.#options.transport ?? defaultTransport();
+    const open = this.#options.openTransport ?? ((wanted: TransportOptions) => openTransport(wanted, choice));
     try {
       return await open(bindOptions);
     } catch (error) {

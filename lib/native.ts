@@ -9,8 +9,10 @@ import type {
 } from '../index.js';
 import * as addon from '../index.js';
 
-const { ChangeKind, Config: NativeConfig, Endpoint, setLogger } = addon;
+const { ChangeKind, Config: NativeConfig, Endpoint, Flushed, UdpSocket, setLogger } = addon;
 type ChangeKind = addon.ChangeKind;
+type Flushed = addon.Flushed;
+type UdpSocket = addon.UdpSocket;
 type NativeConfig = addon.Config;
 type Endpoint = addon.Endpoint;
 
@@ -81,7 +83,9 @@ export {
   ChangeKind,
   CryptoError,
   Endpoint,
+  Flushed,
   NativeConfig,
+  UdpSocket,
   setLogger,
   ConnectionErrorCode,
   Shutdown,

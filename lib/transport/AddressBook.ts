@@ -1,6 +1,6 @@
 import type { Endpoint } from '../native';
 import type { Host } from '../types';
-import { isIPv4, toIPv4MappedIPv6Dec } from '../utils/address';
+import { reach } from './socket';
 
 /** Addresses after which the book is begun anew: strangers can make up as many as they like. */
 const MAX_ADDRESSES = 4096;
@@ -55,7 +55,7 @@ class AddressBook {
 
   /** An address in the form the socket wants. */
   reach(host: Host): string {
-    return this.isIPv6Socket && isIPv4(host) ? toIPv4MappedIPv6Dec(host) : host;
+    return reach(host, this.isIPv6Socket);
   }
 
   #lookUp(endpoint: Endpoint, id: number): Target {

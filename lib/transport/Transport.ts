@@ -20,6 +20,8 @@ type TransportOptions = {
 
 /** Counters of a transport. */
 type TransportStats = {
+  /** Which transport it is. */
+  kind?: 'portable' | 'descriptor' | 'descriptor with segmentation';
   /** Bytes of socket buffer the system granted; 0 where there is none. */
   recvBufferSize: number;
   sendBufferSize: number;

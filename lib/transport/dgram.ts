@@ -1,10 +1,11 @@
 import type { Endpoint } from '../native';
 import type { Host, Port } from '../types';
 import type { BoundAddress, Transport, TransportOptions, TransportSink, TransportStats } from './Transport';
-import dgram from 'node:dgram';
+import type dgram from 'node:dgram';
 import { LAYOUT_STRIDE } from '../native';
 import { isIPv6, socketType, toCanonicalIP } from '../utils/address';
 import AddressBook from './AddressBook';
+import * as sockets from './socket';
 
 /** Room for what one turn brings; dgram reads 32 datagrams at most before it lets others run. */
 const INBOX_BYTES = 256 * 1024;
@@ -15,12 +16,10 @@ const BATCHES = 16;
 const BATCH_BYTES = 64 * 1024;
 const BATCH_DATAGRAMS = 64;
 
-/** Errors of receiving that say something about a peer or a route, nothing about the socket. */
-const PASSING = new Set(['ECONNREFUSED', 'ECONNRESET', 'EHOSTUNREACH', 'ENETUNREACH', 'EMSGSIZE', 'ENOBUFS', 'ENOMEM']);
-
 /** The portable transport: datagrams go through `node:dgram`, in batches to and from the addon. */
 class DgramTransport implements Transport {
   readonly stats: TransportStats = {
+    kind: 'portable',
     recvBufferSize: 0,
     sendBufferSize: 0,
     datagramsReceived: 0,
@@ -42,13 +41,13 @@ class DgramTransport implements Transport {
   /** Binds a socket. Rejects with the system's error. */
   static async open(options: TransportOptions): Promise<DgramTransport> {
     const isIPv6Socket = isIPv6(options.host);
-    const socket = dgram.createSocket({
-      type: isIPv6Socket ? 'udp6' : 'udp4',
-      reuseAddr: options.reuseAddr,
-      ipv6Only: options.ipv6Only,
-      lookup: lookupLiteral,
-    });
-    await bind(socket, options.host, options.port);
+    const socket = sockets.create(options);
+    try {
+      await sockets.bind(socket, options);
+    } catch (error) {
+      socket.close();
+      throw error;
+    }
     return new DgramTransport(socket, isIPv6Socket, options);
   }
 
@@ -70,7 +69,7 @@ class DgramTransport implements Transport {
     this.#sink = sink;
     this.#socket.on('message', (data, sender) => this.#onMessage(data, sender));
     this.#socket.on('error', (error: NodeJS.ErrnoException) => {
-      if (!PASSING.has(error.code ?? '')) this.#sink?.onDead(error);
+      if (!sockets.isPassing(error)) this.#sink?.onDead(error);
     });
   }
 
@@ -104,9 +103,7 @@ class DgramTransport implements Transport {
   }
 
   sendRaw(bytes: Uint8Array, host: Host, port: Port): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#socket.send(bytes, port, this.#book.reach(host), (error) => (error === null ? resolve() : reject(error)));
-    });
+    return sockets.send(this.#socket, bytes, port, this.#book.reach(host));
   }
 
   setReferenced(isReferenced: boolean): void {
@@ -177,30 +174,6 @@ class Batch {
       socket.send(this.bytes, this.layout[at], this.layout[at + 1], port, host, this.onSent);
     }
   }
-}
-
-/** All our addresses are literals: nothing to look up, so nothing to wait for, and dgram sends at once. */
-function lookupLiteral(
-  host: string,
-  _options: unknown,
-  callback: (error: NodeJS.ErrnoException | null, address: string, family: number) => void,
-): void {
-  callback(null, host, isIPv6(host) ? 6 : 4);
-}
-
-function bind(socket: dgram.Socket, host: Host, port: Port): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onError = (error: Error) => {
-      socket.close();
-      reject(error);
-    };
-    socket.once('error', onError);
-    // Exclusive: workers of a cluster don't share the port, since their endpoints share nothing.
-    socket.bind({ port, address: host, exclusive: true }, () => {
-      socket.off('error', onError);
-      resolve();
-    });
-  });
 }
 
 /** Asks for a socket buffer; answers what was granted. */

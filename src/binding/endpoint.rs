@@ -10,6 +10,7 @@ use super::config::Config;
 use super::connection::Connection;
 use super::error::{Code, Error, Result, catch, invalid_argument};
 use super::number;
+use super::socket::{Flushed, UdpSocket};
 use crate::quic::datagrams::Batch;
 use crate::quic::endpoint::limits::{Limits, RetryPolicy};
 use crate::quic::endpoint::{self, EndpointSettings, Epoch};
@@ -282,6 +283,33 @@ impl Endpoint {
         let count = number::size("count", count, number::ANY_U32)?;
         catch(|| self.inner.receive(data, layout, count, now()))?;
         self.take_changes()
+    }
+
+    /// Takes in what has come to a socket, as much as one turn may: first the datagram that somebody else has read from it
+    /// (`null` for none), which is decrypted in place, then, if `drains`, all that is still there. Answers like `receive`.
+    #[napi]
+    pub fn receive_from(
+        &mut self,
+        socket: &mut UdpSocket,
+        first: Option<Uint8ArraySlice>,
+        host: String,
+        port: f64,
+        drains: bool,
+    ) -> Result<u32> {
+        let driver = socket.open()?;
+        let first = match first {
+            Some(datagram) => Some((datagram, address::parse(&host, port)?)),
+            None => None,
+        };
+        catch(|| driver.receive(&mut self.inner, first, drains, now()))?;
+        self.take_changes()
+    }
+
+    /// Sends to a socket what wants to be sent, as much as one turn may.
+    #[napi]
+    pub fn flush_to(&mut self, socket: &mut UdpSocket) -> Result<Flushed> {
+        let driver = socket.open()?;
+        catch(|| -> Result<Flushed> { Ok(driver.flush(&mut self.inner, now()).into()) })
     }
 
     /// Fills `data` and `layout` with datagrams to be sent, as `receive` takes them. Answers how many; call again until

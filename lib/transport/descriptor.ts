@@ -1,0 +1,157 @@
+import type { Endpoint } from '../native';
+import type { Host, Port } from '../types';
+import type { BoundAddress, Datagram, Transport, TransportOptions, TransportSink, TransportStats } from './Transport';
+import { Flushed, UdpSocket } from '../native';
+import { isIPv6, socketType, toCanonicalIP } from '../utils/address';
+import * as socket from './socket';
+
+/**
+ * The fast transport, Linux only: dgram waits for datagrams and hands over the first one of a turn; the addon takes all
+ * others from the same socket by itself, and sends in bursts.
+ */
+class DescriptorTransport implements Transport {
+  readonly address: BoundAddress;
+  readonly #waiter: socket.Socket;
+  readonly #udp: UdpSocket;
+  readonly #isIPv6Socket: boolean;
+  #sink: TransportSink | undefined;
+  /** What dgram read after the addon had its share of this turn. */
+  #waiting: Datagram[] = [];
+  #mayDrain = true;
+  /** Whether a flush has to wait: for the next turn, or for room in the socket. */
+  #isPaused = false;
+  #lastStats: TransportStats | undefined;
+
+  /** Binds a socket. `undefined` where the system or this JavaScript engine can't: perhaps dgram alone can. */
+  static async open(options: TransportOptions): Promise<DescriptorTransport | undefined> {
+    let udp: UdpSocket;
+    try {
+      udp = UdpSocket.bind({ ...options, segments: process.env['POLYKEY_QUIC_GSO'] !== '0' });
+    } catch {
+      return undefined;
+    }
+    const waiter = socket.create(options);
+    try {
+      await socket.adopt(waiter, udp.share());
+      udp.handOver();
+      // libuv lets others bind the port; we don't.
+      udp.setReuseAddr(options.reuseAddr);
+      return new DescriptorTransport(waiter, udp, options);
+    } catch {
+      udp.close();
+      waiter.close();
+      return undefined;
+    }
+  }
+
+  constructor(waiter: socket.Socket, udp: UdpSocket, options: TransportOptions) {
+    this.#waiter = waiter;
+    this.#udp = udp;
+    this.#isIPv6Socket = isIPv6(options.host);
+    const { host, port } = udp.address();
+    const canonical = toCanonicalIP(host);
+    this.address = { host: canonical, port: port as Port, type: socketType(canonical, options.ipv6Only) };
+  }
+
+  get stats(): TransportStats {
+    return this.#lastStats ?? this.#readStats();
+  }
+
+  start(sink: TransportSink): void {
+    this.#sink = sink;
+    this.#waiter.on('message', (data, { address: host, port }) => this.#onMessage({ data, host, port }));
+    this.#waiter.on('error', (error) => {
+      if (!socket.isPassing(error)) this.#sink?.onDead(error);
+    });
+  }
+
+  receive(endpoint: Endpoint, first: Datagram | null): number {
+    return endpoint.receiveFrom(this.#udp, first?.data, first?.host ?? '', first?.port ?? 0, this.#mayDrain);
+  }
+
+  flush(endpoint: Endpoint): 'done' | 'blocked' {
+    if (this.#isPaused) return 'blocked';
+    switch (endpoint.flushTo(this.#udp)) {
+      case Flushed.Done:
+        return 'done';
+      case Flushed.More:
+        this.#isPaused = true;
+        setImmediate(this.#resume);
+        return 'blocked';
+      case Flushed.Blocked:
+        this.#isPaused = true;
+        this.#awaitRoom();
+        return 'blocked';
+      case Flushed.Dead:
+        this.#isPaused = true;
+        queueMicrotask(() => this.#sink?.onDead(new Error('the socket was closed by somebody else')));
+        return 'blocked';
+    }
+  }
+
+  sendRaw(bytes: Uint8Array, host: Host, port: Port): Promise<void> {
+    return socket.send(this.#waiter, bytes, port, socket.reach(host, this.#isIPv6Socket));
+  }
+
+  setReferenced(isReferenced: boolean): void {
+    if (isReferenced) this.#waiter.ref();
+    else this.#waiter.unref();
+  }
+
+  close(): Promise<void> {
+    this.#sink = undefined;
+    this.#waiting = [];
+    this.#lastStats = this.#readStats();
+    // First ours, then dgram's, in one turn: with the second one the port is free.
+    this.#udp.close();
+    return new Promise((resolve) => this.#waiter.close(() => resolve()));
+  }
+
+  #onMessage(datagram: Datagram): void {
+    if (this.#sink === undefined) return;
+    if (!this.#mayDrain) {
+      this.#waiting.push(datagram);
+      return;
+    }
+    this.#sink.onReceivable(datagram);
+    this.#mayDrain = false;
+    setImmediate(this.#beginTurn);
+  }
+
+  /** dgram reads on, up to 32 datagrams, while the addon has drained the socket: those are taken in now. */
+  readonly #beginTurn = (): void => {
+    for (const datagram of this.#waiting.splice(0)) this.#sink?.onReceivable(datagram);
+    this.#mayDrain = true;
+  };
+
+  /** The socket takes no more: dgram can wait until it does. */
+  #awaitRoom(): void {
+    const leftover = this.#udp.takeLeftover();
+    if (leftover === null) {
+      setImmediate(this.#resume);
+      return;
+    }
+    const host = socket.reach(leftover.host as Host, this.#isIPv6Socket);
+    // Lost if it fails, as datagrams may be.
+    this.#waiter.send(leftover.data, leftover.port, host, this.#resume);
+  }
+
+  readonly #resume = (): void => {
+    this.#isPaused = false;
+    this.#sink?.onUnblocked();
+  };
+
+  #readStats(): TransportStats {
+    const { recvBufferSize, sendBufferSize, received, sent, failed, segments } = this.#udp.stats();
+    return {
+      kind: segments ? 'descriptor with segmentation' : 'descriptor',
+      recvBufferSize,
+      sendBufferSize,
+      datagramsReceived: received,
+      datagramsSent: sent,
+      sendsFailed: failed,
+    };
+  }
+}
+
+export default DescriptorTransport;

@@ -1,0 +1,20 @@
+import type { Transport, TransportOptions } from './Transport';
+import DescriptorTransport from './descriptor';
+import DgramTransport from './dgram';
+
+/** `'auto'`: the fast one where the system has it. `'portable'`: all datagrams through `node:dgram`. */
+type TransportChoice = 'auto' | 'portable';
+
+/** Binds a socket, the best there is. Rejects with the system's error. */
+async function openTransport(options: TransportOptions, choice: TransportChoice): Promise<Transport> {
+  const fast = choice === 'portable' ? undefined : await DescriptorTransport.open(options);
+  return fast ?? DgramTransport.open(options);
+}
+
+/** What is chosen for those who don't: by the environment variable `POLYKEY_QUIC_TRANSPORT`, else `'auto'`. */
+function defaultTransport(): TransportChoice {
+  return process.env['POLYKEY_QUIC_TRANSPORT'] === 'portable' ? 'portable' : 'auto';
+}
+
+export type { TransportChoice };
+export { defaultTransport, openTransport };
