@@ -109,7 +109,7 @@ impl Socket {
     /// were no more. An error means that the socket is dead.
     pub fn drain(&self, inbox: &mut Inbox) -> io::Result<usize> {
         loop {
-            match inbox.fill(self.descriptor.as_raw_fd()) {
+            match inbox.fill(self.descriptor.as_raw_fd(), self.is_ipv6) {
                 Ok(count) => return Ok(count),
                 Err(Errno::EINTR) => {}
                 Err(error @ (Errno::EBADF | Errno::ENOTSOCK)) => return Err(error.into()),
@@ -237,7 +237,8 @@ impl fmt::Debug for Outbox {
 pub struct Inbox {
     /// Memory that was never touched takes no room: a slot costs what the largest datagram in it was.
     bytes: Vec<u8>,
-    headers: MultiHeaders<SockaddrStorage>,
+    /// For sockets of either family: the kernel notes the length of the last address, and takes it for the room there is.
+    headers: [MultiHeaders<SockaddrStorage>; 2],
     /// Length and sender of each that came.
     came: Vec<(usize, SocketAddr)>,
 }
@@ -246,7 +247,7 @@ impl Default for Inbox {
     fn default() -> Self {
         Self {
             bytes: vec![0; BATCH * SLOT],
-            headers: MultiHeaders::preallocate(BATCH, None),
+            headers: [(); 2].map(|()| MultiHeaders::preallocate(BATCH, None)),
             came: Vec::with_capacity(BATCH),
         }
     }
@@ -270,7 +271,7 @@ impl Inbox {
             .map(|(slot, (length, from))| (&mut slot[..*length], *from))
     }
 
-    fn fill(&mut self, descriptor: RawFd) -> nix::Result<usize> {
+    fn fill(&mut self, descriptor: RawFd, is_ipv6: bool) -> nix::Result<usize> {
         self.came.clear();
         let mut slices: Vec<_> = self
             .bytes
@@ -278,7 +279,8 @@ impl Inbox {
             .map(|slot| [IoSliceMut::new(slot)])
             .collect();
         let flags = MsgFlags::MSG_DONTWAIT;
-        let messages = socket::recvmmsg(descriptor, &mut self.headers, slices.iter_mut(), flags, None)?;
+        let headers = &mut self.headers[usize::from(is_ipv6)];
+        let messages = socket::recvmmsg(descriptor, headers, slices.iter_mut(), flags, None)?;
         for message in messages {
             let from = message.address.as_ref().and_then(address);
             // Without a sender it is nobody's: an address that nobody has takes its place.

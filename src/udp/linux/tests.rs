@@ -107,6 +107,19 @@ fn senders_are_named_as_the_system_names_them() {
 }
 
 #[test]
+fn sockets_of_both_families_share_an_inbox() {
+    let mut inbox = Inbox::default();
+    for address in ["127.0.0.1:0", "[::1]:0", "127.0.0.1:0", "[::1]:0"] {
+        let (mut sender, receiver) = (bind(address), bind(address));
+        let (bytes, entries) = datagrams(&[10; 3], receiver.local_address().expect("it is bound"));
+        sender.burst(&bytes, &entries).expect("it is alive");
+        assert_eq!(receiver.drain(&mut inbox).expect("it is alive"), 3);
+        let from = sender.local_address().expect("it is bound");
+        assert!(inbox.datagrams().all(|(_, sender)| sender == from));
+    }
+}
+
+#[test]
 fn what_cannot_be_sent_is_lost_and_stops_nothing() {
     let receiver = bind("127.0.0.1:0");
     let to = receiver.local_address().expect("it is bound");

@@ -1,0 +1,261 @@
+import type { QUICSocketOptions } from '../lib';
+import { spawn } from 'node:child_process';
+import dgram from 'node:dgram';
+import { once } from 'node:events';
+import path from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { QUICClient, QUICServer, QUICSocket, errors, events } from '../lib';
+import { identity } from './helpers/rawCertificates';
+
+const root = path.join(__dirname, '..');
+const isLinux = process.platform === 'linux';
+
+/** Each way in which datagrams move: options of the socket, and what the environment says. */
+const ways = [
+  { name: 'portable', options: { transport: 'portable' }, environment: {}, kind: 'portable' },
+  { name: 'descriptor', options: {}, environment: {}, kind: 'descriptor with segmentation' },
+  { name: 'descriptor, no GSO', options: {}, environment: { POLYKEY_QUIC_GSO: '0' }, kind: 'descriptor' },
+  {
+    name: 'portable by environment',
+    options: {},
+    environment: { POLYKEY_QUIC_TRANSPORT: 'portable' },
+    kind: 'portable',
+  },
+] as const;
+
+/** Starts a socket in an environment. */
+async function startSocket(
+  options: QUICSocketOptions,
+  environment: NodeJS.ProcessEnv,
+  at: { host: string; port?: number },
+) {
+  const socket = new QUICSocket(options);
+  const before = { ...process.env };
+  Object.assign(process.env, environment);
+  try {
+    await socket.start(at);
+  } finally {
+    process.env = before;
+  }
+  return socket;
+}
+
+/** A server that sends back what it gets. */
+async function startEcho(socket: QUICSocket) {
+  const { key, cert } = identity('localhost');
+  const server = new QUICServer({ socket, config: { key, cert } });
+  server.addEventListener(events.EventQUICServerConnection.name, (event: events.EventQUICServerConnection) => {
+    event.detail.addEventListener(
+      events.EventQUICConnectionStream.name,
+      async ({ detail: stream }: events.EventQUICConnectionStream) => {
+        for await (const chunk of stream) await stream.write(chunk);
+        await stream.end();
+      },
+    );
+  });
+  await server.start();
+  return server;
+}
+
+function dial(socket: QUICSocket, port: number) {
+  const config = { ca: identity('localhost').cert };
+  return QUICClient.createQUICClient({ socket, host: '127.0.0.1', port, serverName: 'localhost', config });
+}
+
+/** Sends bytes there and back. */
+async function roundTrip(client: QUICClient, bytes: Buffer): Promise<Buffer> {
+  const stream = client.connection.newStream();
+  const sent = stream.write(bytes).then(() => stream.end());
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  await sent;
+  return Buffer.concat(chunks);
+}
+
+/** Whether a foreign socket, which lets others share, can bind the port. */
+async function canBind(port: number): Promise<boolean> {
+  const socket = dgram.createSocket({ type: 'udp4', reuseAddr: true });
+  try {
+    socket.bind(port, '127.0.0.1');
+    await once(socket, 'listening');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.close();
+  }
+}
+
+describe.each(ways)('$name', ({ options, environment, kind }) => {
+  test.each([
+    ['127.0.0.1', '127.0.0.1'],
+    ['::', '::'],
+    ['::', '127.0.0.1'],
+    ['127.0.0.1', '::'],
+  ])('a server at %s and a client at %s move a stream there and back, whole', async (serverHost, clientHost) => {
+    const near = await startSocket(options, environment, { host: clientHost });
+    const far = await startSocket(options, environment, { host: serverHost });
+    const server = await startEcho(far);
+    const client = await dial(near, far.port);
+    const bytes = Buffer.alloc(3_000_000, 'some bytes of no meaning');
+    expect((await roundTrip(client, bytes)).equals(bytes)).toBe(true);
+    const stats = near.stats!;
+    expect(stats.transport.kind).toBe(isLinux ? kind : 'portable');
+    expect(stats.transport.datagramsSent).toBeGreaterThan(2000);
+    expect(stats.transport.datagramsReceived).toBeGreaterThan(2000);
+    expect(stats.transport.recvBufferSize).toBeGreaterThan(0);
+    await client.destroy();
+    await server.stop();
+    await far.stop();
+    await near.stop();
+    expect(near.stats!.transport.datagramsSent).toBeGreaterThan(2000);
+  });
+
+  test('a port that is taken is refused, with what the system says', async () => {
+    const socket = await startSocket(options, environment, { host: '127.0.0.1' });
+    // Windows lets whoever wants it share any port.
+    if (process.platform !== 'win32') expect(await canBind(socket.port)).toBe(false);
+    const second = startSocket(options, environment, { host: '127.0.0.1', port: socket.port });
+    await expect(second).rejects.toThrow(errors.ErrorQUICSocketInvalidBindAddress);
+    await expect(second).rejects.toMatchObject({ cause: { code: 'EADDRINUSE' } });
+    await socket.stop();
+  });
+
+  test('the same port is free again and again, while a child process runs', async () => {
+    const socket = await startSocket(options, environment, { host: '127.0.0.1' });
+    const { port } = socket;
+    const child = spawn(process.execPath, ['--eval', 'setInterval(() => {}, 1000)'], { stdio: 'inherit' });
+    try {
+      await once(child, 'spawn');
+      await socket.stop();
+      for (let i = 0; i < 100; i++) {
+        await socket.start({ host: '127.0.0.1', port });
+        await socket.stop();
+      }
+    } finally {
+      child.kill();
+      await once(child, 'exit');
+    }
+    expect(await canBind(port)).toBe(true);
+  });
+
+  test('whoever asks for it shares the port', async () => {
+    const socket = new QUICSocket(options);
+    await socket.start({ host: '127.0.0.1', reuseAddr: true });
+    expect(await canBind(socket.port)).toBe(true);
+    await socket.stop();
+  });
+
+  test('targets that nobody reaches disturb nobody else', async () => {
+    const near = await startSocket(options, environment, { host: '127.0.0.1' });
+    const far = await startSocket(options, environment, { host: '127.0.0.1' });
+    const server = await startEcho(far);
+    const { key, cert } = identity('localhost');
+    // From loopback no packet gets out.
+    const lost = QUICClient.createQUICClient(
+      { socket: near, host: '192.0.2.1', port: 9, config: { key, cert } },
+      { timer: 300 },
+    );
+    const client = await dial(near, far.port);
+    await expect(lost).rejects.toThrow(errors.ErrorQUICClientCreateTimeout);
+    await expect(near.send(Buffer.alloc(10), 9, '192.0.2.1')).rejects.toThrow();
+    await expect(near.send(Buffer.alloc(65_508), far.port, '127.0.0.1')).rejects.toMatchObject({ code: 'EMSGSIZE' });
+    expect(near.stats!.transport.sendsFailed).toBeGreaterThan(0);
+    expect((await roundTrip(client, Buffer.from('still here'))).toString()).toBe('still here');
+    await client.destroy();
+    await server.stop();
+    await far.stop();
+    await near.stop();
+  });
+
+  test('bare datagrams come, many at a time', async () => {
+    const near = await startSocket(options, environment, { host: '127.0.0.1' });
+    const far = await startSocket({ ...options, maxStrays: 1000 }, environment, { host: '127.0.0.1' });
+    const came: number[] = [];
+    const all = new Promise<void>((resolve) => {
+      far.addEventListener(events.EventQUICSocketDatagram.name, ({ detail }: events.EventQUICSocketDatagram) => {
+        came.push(Buffer.from(detail.data).readUInt32BE());
+        expect([detail.host, detail.port]).toEqual([near.host, near.port]);
+        if (came.length === 200) resolve();
+      });
+    });
+    for (let i = 0; i < 200; i++) {
+      const bytes = Buffer.alloc(10);
+      bytes.writeUInt32BE(i);
+      void near.send(bytes, far.port, far.host);
+    }
+    await all;
+    expect(came.sort((a, b) => a - b)).toEqual(Array.from({ length: 200 }, (_, i) => i));
+    await near.stop();
+    await far.stop();
+  });
+});
+
+/** A program that starts a socket, then does what `source` says, with it and its descriptors. */
+function program(source: string): string {
+  return `
+    const fs = require('node:fs');
+    const { QUICSocket, events } = require(${JSON.stringify(path.join(root, 'dist'))});
+    const sockets = () => fs.readdirSync('/proc/self/fd').map(Number).filter((fd) => {
+      try { return fs.readlinkSync('/proc/self/fd/' + fd).startsWith('socket:'); } catch { return false; }
+    });
+    void (async () => {
+      const before = new Set(sockets());
+      const socket = new QUICSocket();
+      await socket.start({ host: '127.0.0.1' });
+      const own = sockets().filter((fd) => !before.has(fd));
+      ${source}
+    })();`;
+}
+
+async function runProgram(source: string): Promise<string> {
+  const child = spawn(process.execPath, ['--eval', program(source)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  const [code] = (await once(child, 'close')) as [number | null];
+  return `${output.trim()} (${code})`;
+}
+
+const onLinux = isLinux ? test : test.skip;
+
+onLinux('a descriptor that was closed by somebody else is never written to again', async () => {
+  const answer = await runProgram(`
+    const failed = new Promise((resolve) => {
+      socket.addEventListener(events.EventQUICSocketError.name, () => resolve('told'));
+    });
+    for (const fd of own) fs.closeSync(fd);
+    const files = own.map((_, i) => fs.mkdtempSync('/tmp/polykey-quic-') + '/' + i);
+    const reused = files.map((file) => fs.openSync(file, 'w'));
+    await Promise.race([socket.sendPunch('127.0.0.1', socket.port).catch(() => {}), failed]);
+    await socket.stop({ force: true }).catch(() => {});
+    console.log(files.map((file) => fs.statSync(file).size).join() + (reused.length === own.length ? ' same' : ''));
+    for (const file of files) fs.rmSync(require('node:path').dirname(file), { recursive: true });
+    process.exit(0);`);
+  expect(answer).toBe('0,0 same (0)');
+});
+
+onLinux('a process ends when nothing keeps it, whatever is open', async () => {
+  expect(await runProgram(`console.log(own.length); socket.unref();`)).toBe('2 (0)');
+});
+
+test('worker threads have sockets of their own, which end with them', async () => {
+  const source = program(`
+    const { parentPort } = require('node:worker_threads');
+    socket.addEventListener(events.EventQUICSocketDatagram.name, ({ detail }) => parentPort.postMessage(detail.data[0]));
+    parentPort.postMessage({ port: socket.port });`);
+  const workers = Array.from({ length: 3 }, () => new Worker(source, { eval: true }));
+  const ports = await Promise.all(
+    workers.map(async (worker) => ((await once(worker, 'message')) as [{ port: number }])[0].port),
+  );
+  expect(new Set(ports).size).toBe(3);
+  const socket = new QUICSocket();
+  await socket.start({ host: '127.0.0.1' });
+  for (const [i, worker] of workers.entries()) {
+    const told = once(worker, 'message');
+    await socket.send(Buffer.from([i, 1, 2, 3]), ports[i], '127.0.0.1');
+    expect(await told).toEqual([i]);
+  }
+  await Promise.all(workers.map((worker) => worker.terminate()));
+  for (const port of ports) expect(await canBind(port)).toBe(true);
+  await socket.stop();
+});
