@@ -625,10 +625,10 @@ export declare class Endpoint {
    */
   receive(data: Uint8Array, layout: Int32Array, count: number): number
   /**
-   * Takes in what has come to a socket, as much as one turn may: first the datagram that somebody else has read from it
-   * (`null` for none), which is decrypted in place, then, if `drains`, all that is still there. Answers like `receive`.
+   * Takes in what has come to a socket, as much as one turn may: first what was handed to it, then what is still there.
+   * Answers like `receive`.
    */
-  receiveFrom(socket: UdpSocket, first: Uint8Array | undefined | null, host: string, port: number, drains: boolean): number
+  receiveFrom(socket: UdpSocket): number
   /** Sends to a socket what wants to be sent, as much as one turn may. */
   flushTo(socket: UdpSocket): Flushed
   /**
@@ -759,6 +759,11 @@ export declare class UdpSocket {
   address(): Address
   /** What it did so far. */
   stats(): UdpSocketStats
+  /**
+   * Keeps a datagram that somebody else has read from the socket, for the next `receiveFrom`. With the first one of a
+   * turn, takes what stands behind it in the socket. `host` may name its scope as the system does: `fe80::1%eth0`.
+   */
+  hand(data: Uint8Array, host: string, port: number): void
   /** After a blocked flush, takes the first datagram out, or null, for somebody who can wait until the socket takes it. */
   takeLeftover(): LeftoverDatagram | null
   /** Closes our descriptor, and the second one if nobody has it. What isn't sent is dropped. */

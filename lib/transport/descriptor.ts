@@ -1,6 +1,6 @@
 import type { Endpoint } from '../native';
 import type { Host, Port } from '../types';
-import type { BoundAddress, Datagram, Transport, TransportOptions, TransportSink, TransportStats } from './Transport';
+import type { BoundAddress, Transport, TransportOptions, TransportSink, TransportStats } from './Transport';
 import { Flushed, UdpSocket } from '../native';
 import { isIPv6, socketType, toCanonicalIP } from '../utils/address';
 import * as socket from './socket';
@@ -15,9 +15,7 @@ class DescriptorTransport implements Transport {
   readonly #udp: UdpSocket;
   readonly #isIPv6Socket: boolean;
   #sink: TransportSink | undefined;
-  /** What dgram read after the addon had its share of this turn. */
-  #waiting: Datagram[] = [];
-  #mayDrain = true;
+  #isTurnScheduled = false;
   /** Whether a flush has to wait: for the next turn, or for room in the socket. */
   #isPaused = false;
   #lastStats: TransportStats | undefined;
@@ -59,14 +57,14 @@ class DescriptorTransport implements Transport {
 
   start(sink: TransportSink): void {
     this.#sink = sink;
-    this.#waiter.on('message', (data, { address: host, port }) => this.#onMessage({ data, host, port }));
+    this.#waiter.on('message', (data, { address, port }) => this.#onMessage(data, address, port));
     this.#waiter.on('error', (error) => {
       if (!socket.isPassing(error)) this.#sink?.onDead(error);
     });
   }
 
-  receive(endpoint: Endpoint, first: Datagram | null): number {
-    return endpoint.receiveFrom(this.#udp, first?.data, first?.host ?? '', first?.port ?? 0, this.#mayDrain);
+  receive(endpoint: Endpoint): number {
+    return endpoint.receiveFrom(this.#udp);
   }
 
   flush(endpoint: Endpoint): 'done' | 'blocked' {
@@ -100,28 +98,27 @@ class DescriptorTransport implements Transport {
 
   close(): Promise<void> {
     this.#sink = undefined;
-    this.#waiting = [];
     this.#lastStats = this.#readStats();
     // First ours, then dgram's, in one turn: with the second one the port is free.
     this.#udp.close();
     return new Promise((resolve) => this.#waiter.close(() => resolve()));
   }
 
-  #onMessage(datagram: Datagram): void {
+  /**
+   * dgram reads on, one datagram after the other and 32 at most, until it finds none: so the addon takes what is there at
+   * once, and all is handled when dgram has ended.
+   */
+  #onMessage(data: Buffer, host: string, port: number): void {
     if (this.#sink === undefined) return;
-    if (!this.#mayDrain) {
-      this.#waiting.push(datagram);
-      return;
-    }
-    this.#sink.onReceivable(datagram);
-    this.#mayDrain = false;
-    setImmediate(this.#beginTurn);
+    this.#udp.hand(data, host, port);
+    if (this.#isTurnScheduled) return;
+    this.#isTurnScheduled = true;
+    setImmediate(this.#takeTurn);
   }
 
-  /** dgram reads on, up to 32 datagrams, while the addon has drained the socket: those are taken in now. */
-  readonly #beginTurn = (): void => {
-    for (const datagram of this.#waiting.splice(0)) this.#sink?.onReceivable(datagram);
-    this.#mayDrain = true;
+  readonly #takeTurn = (): void => {
+    this.#isTurnScheduled = false;
+    this.#sink?.onReceivable(null);
   };
 
   /** The socket takes no more: dgram can wait until it does. */

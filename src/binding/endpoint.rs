@@ -285,23 +285,12 @@ impl Endpoint {
         self.take_changes()
     }
 
-    /// Takes in what has come to a socket, as much as one turn may: first the datagram that somebody else has read from it
-    /// (`null` for none), which is decrypted in place, then, if `drains`, all that is still there. Answers like `receive`.
+    /// Takes in what has come to a socket, as much as one turn may: first what was handed to it, then what is still there.
+    /// Answers like `receive`.
     #[napi]
-    pub fn receive_from(
-        &mut self,
-        socket: &mut UdpSocket,
-        first: Option<Uint8ArraySlice>,
-        host: String,
-        port: f64,
-        drains: bool,
-    ) -> Result<u32> {
+    pub fn receive_from(&mut self, socket: &mut UdpSocket) -> Result<u32> {
         let driver = socket.open()?;
-        let first = match first {
-            Some(datagram) => Some((datagram, address::parse(&host, port)?)),
-            None => None,
-        };
-        catch(|| driver.receive(&mut self.inner, first, drains, now()))?;
+        catch(|| driver.receive(&mut self.inner, now()))?;
         self.take_changes()
     }
 

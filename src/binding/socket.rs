@@ -7,7 +7,7 @@ use super::address::{self, Address};
 use super::error::{Code, Error, Result, catch};
 use super::number;
 use crate::driver::{self, Driver};
-use crate::udp::{BindOptions, Socket};
+use crate::udp::{BindOptions, Socket, interface_number};
 
 /// How a flush ended.
 #[napi]
@@ -149,6 +149,18 @@ impl UdpSocket {
         })
     }
 
+    /// Keeps a datagram that somebody else has read from the socket, for the next `receiveFrom`. With the first one of a
+    /// turn, takes what stands behind it in the socket. `host` may name its scope as the system does: `fe80::1%eth0`.
+    #[napi]
+    pub fn hand(&mut self, data: &[u8], host: String, port: f64) -> Result<()> {
+        let from = address::parse(&with_numeric_scope(host), port)?;
+        let driver = self.open()?;
+        catch(|| -> Result<()> {
+            driver.hand(data, from);
+            Ok(())
+        })
+    }
+
     /// After a blocked flush, takes the first datagram out, or null, for somebody who can wait until the socket takes it.
     #[napi]
     pub fn take_leftover(&mut self) -> Result<Option<LeftoverDatagram>> {
@@ -176,6 +188,16 @@ impl UdpSocket {
 }
 
 const SOCKET_FAILED: Code = Code::new("SocketFailed");
+
+fn with_numeric_scope(host: String) -> String {
+    let number = host
+        .split_once('%')
+        .and_then(|(ip, name)| Some((ip, interface_number(name)?)));
+    match number {
+        Some((ip, number)) => format!("{ip}%{number}"),
+        None => host,
+    }
+}
 
 fn failed(error: std::io::Error) -> Error {
     Error::new(SOCKET_FAILED, format!("the system refuses: {error}"))

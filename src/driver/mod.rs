@@ -16,10 +16,10 @@ use crate::quic::Result;
 use crate::quic::endpoint::Endpoint;
 use crate::udp::{Burst, Entry, Inbox};
 
-/// Datagrams that one turn takes in, so that one busy socket can't keep all else waiting.
-const MAX_RECEIVED: usize = 512;
+/// Datagrams that one turn takes in: enough to pay for the turn, few enough that the peer's acknowledgements don't wait,
+const MAX_RECEIVED: usize = 256;
 /// Bytes that one turn sends, for the same reason.
-const MAX_SENT: usize = 1 << 20;
+const MAX_SENT: usize = 512 * 1024;
 
 /// What a driver needs of a socket.
 pub trait Wire {
@@ -69,15 +69,19 @@ pub struct DriverStats {
 #[derive(Debug)]
 pub struct Driver<W> {
     wire: W,
+    /// What somebody else has read from the socket since the last turn.
+    handed: Vec<(Vec<u8>, SocketAddr)>,
+    /// What the socket held right after the first of them.
+    behind: Option<Box<Inbox>>,
     leftovers: VecDeque<(Vec<u8>, SocketAddr)>,
     /// What happened so far.
     pub stats: DriverStats,
 }
 
-/// Memory for the datagrams of one call, shared by all drivers of a thread.
+/// Memory for the datagrams of a turn, shared by all drivers of a thread.
 #[derive(Default)]
 struct Buffers {
-    inbox: Inbox,
+    inboxes: Vec<Box<Inbox>>,
     outgoing: Outgoing,
 }
 
@@ -90,6 +94,8 @@ impl<W: Wire> Driver<W> {
     pub fn new(wire: W) -> Self {
         Self {
             wire,
+            handed: Vec::new(),
+            behind: None,
             leftovers: VecDeque::new(),
             stats: DriverStats::default(),
         }
@@ -105,40 +111,51 @@ impl<W: Wire> Driver<W> {
         &mut self.wire
     }
 
-    /// Hands the endpoint the datagram that somebody else has read from the socket, then, if `drains`, what has come
-    /// since, as much as a turn may take. A dead socket brings nothing; the flush tells.
-    pub fn receive(
-        &mut self,
-        endpoint: &mut Endpoint,
-        first: Option<(&mut [u8], SocketAddr)>,
-        drains: bool,
-        now: Instant,
-    ) -> Result<()> {
-        endpoint.begin_receive()?;
-        if let Some((datagram, from)) = first {
-            endpoint.receive_one(datagram, from, now);
-            self.stats.received += 1;
+    /// Keeps a datagram that somebody else has read from the socket. With the first one of a turn, takes what stands
+    /// behind it in the socket, so that the other reader, who reads one by one, finds nothing more.
+    pub fn hand(&mut self, datagram: &[u8], from: SocketAddr) {
+        self.handed.push((datagram.to_vec(), from));
+        if self.behind.is_none() {
+            let mut inbox = BUFFERS
+                .with_borrow_mut(|buffers| buffers.inboxes.pop())
+                .unwrap_or_default();
+            // A dead socket brings nothing; the flush tells.
+            let _ = self.wire.drain(&mut inbox);
+            self.behind = Some(inbox);
         }
-        if drains {
-            BUFFERS.with_borrow_mut(|buffers| self.drain(endpoint, &mut buffers.inbox, now));
-        }
-        endpoint.end_receive(now);
-        Ok(())
     }
 
-    fn drain(&mut self, endpoint: &mut Endpoint, inbox: &mut Inbox, now: Instant) {
-        let mut received = 0;
-        while received < MAX_RECEIVED {
-            let count = self.wire.drain(inbox).unwrap_or(0);
-            for (datagram, from) in inbox.datagrams() {
-                endpoint.receive_one(datagram, from, now);
+    /// Hands the endpoint all datagrams that were kept, then what has come since, as much as a turn may take.
+    pub fn receive(&mut self, endpoint: &mut Endpoint, now: Instant) -> Result<()> {
+        endpoint.begin_receive()?;
+        let mut handed = self.handed.drain(..);
+        let mut received = handed.len();
+        if let Some((mut datagram, from)) = handed.next() {
+            endpoint.receive_one(&mut datagram, from, now);
+        }
+        let mut inbox = match self.behind.take() {
+            Some(mut inbox) => {
+                received += take_in(endpoint, &mut inbox, now);
+                inbox
             }
-            received += count;
+            None => BUFFERS
+                .with_borrow_mut(|buffers| buffers.inboxes.pop())
+                .unwrap_or_default(),
+        };
+        for (mut datagram, from) in handed {
+            endpoint.receive_one(&mut datagram, from, now);
+        }
+        while received < MAX_RECEIVED {
+            let count = self.wire.drain(&mut inbox).unwrap_or(0);
+            received += take_in(endpoint, &mut inbox, now);
             if count < Inbox::CAPACITY {
                 break;
             }
         }
         self.stats.received += received as u64;
+        BUFFERS.with_borrow_mut(|buffers| buffers.inboxes.push(inbox));
+        endpoint.end_receive(now);
+        Ok(())
     }
 
     /// Sends what is left over, then what the endpoint has, as much as a turn may take.
@@ -200,4 +217,14 @@ impl<W: Wire> Driver<W> {
     pub fn take_leftover(&mut self) -> Option<(Vec<u8>, SocketAddr)> {
         self.leftovers.pop_front()
     }
+}
+
+/// Answers how many there were.
+fn take_in(endpoint: &mut Endpoint, inbox: &mut Inbox, now: Instant) -> usize {
+    let mut count = 0;
+    for (datagram, from) in inbox.datagrams() {
+        endpoint.receive_one(datagram, from, now);
+        count += 1;
+    }
+    count
 }

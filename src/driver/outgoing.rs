@@ -6,8 +6,8 @@ use crate::quic::address::AddressBook;
 use crate::quic::datagrams::Outbox;
 use crate::udp::Entry;
 
-/// Enough for some bursts of 64 KiB, few enough to stay in the processor's cache.
-const CAPACITY: usize = 256 * 1024;
+/// Enough for two bursts of 64 KiB, few enough to stay in the processor's cache.
+const CAPACITY: usize = 128 * 1024;
 
 /// A buffer of datagrams, one after the other.
 pub(super) struct Outgoing {

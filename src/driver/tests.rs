@@ -76,11 +76,9 @@ fn loaded(wire: FakeWire, count: u16) -> (Driver<FakeWire>, Endpoint) {
     let peer: SocketAddr = PEER.parse().expect("a valid address");
     for index in 0..count {
         let from = SocketAddr::new(peer.ip(), peer.port() + index);
-        let mut packet = unknown_version();
-        driver
-            .receive(&mut endpoint, Some((&mut packet, from)), true, now())
-            .expect("it is bound");
+        driver.hand(&unknown_version(), from);
     }
+    driver.receive(&mut endpoint, now()).expect("it is bound");
     (driver, endpoint)
 }
 
@@ -162,8 +160,9 @@ fn an_endpoint_answers_over_real_sockets() {
     };
     peer.burst(&unknown_version(), &[entry]).expect("it is alive");
     let mut endpoint = endpoint();
-    driver.receive(&mut endpoint, None, true, now()).expect("it is bound");
-    assert_eq!(driver.stats.received, 1);
+    driver.hand(&unknown_version(), to);
+    driver.receive(&mut endpoint, now()).expect("it is bound");
+    assert_eq!(driver.stats.received, 2);
     assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Done);
     let mut inbox = Inbox::default();
     assert_eq!(peer.drain(&mut inbox).expect("it is alive"), 1);

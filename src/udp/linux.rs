@@ -108,6 +108,7 @@ impl Socket {
     /// Takes what has come, as much as the inbox holds; answers how many datagrams. Fewer than it holds means that there
     /// were no more. An error means that the socket is dead.
     pub fn drain(&self, inbox: &mut Inbox) -> io::Result<usize> {
+        inbox.came.clear();
         loop {
             match inbox.fill(self.descriptor.as_raw_fd(), self.is_ipv6) {
                 Ok(count) => return Ok(count),
@@ -195,6 +196,11 @@ impl Socket {
     }
 }
 
+/// The number of a network interface, as scope ids name it.
+pub fn interface_number(name: &str) -> Option<u32> {
+    nix::net::if_::if_nametoindex(name).ok()
+}
+
 /// How many datagrams, from the first on, the kernel can cut from one buffer: one after the other, to the same address,
 /// all of one size but the last, which may be smaller.
 fn segmentable(entries: &[Entry]) -> usize {
@@ -272,7 +278,6 @@ impl Inbox {
     }
 
     fn fill(&mut self, descriptor: RawFd, is_ipv6: bool) -> nix::Result<usize> {
-        self.came.clear();
         let mut slices: Vec<_> = self
             .bytes
             .chunks_exact_mut(SLOT)

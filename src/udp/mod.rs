@@ -13,9 +13,9 @@ mod unsupported;
 use std::net::SocketAddr;
 
 #[cfg(target_os = "linux")]
-pub use linux::{Inbox, Socket};
+pub use linux::{Inbox, Socket, interface_number};
 #[cfg(not(target_os = "linux"))]
-pub use unsupported::{Inbox, Socket};
+pub use unsupported::{Inbox, Socket, interface_number};
 
 /// What a socket is bound to, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -70,3 +70,8 @@ impl Socket {
         match self.0 {}
     }
 }
+
+/// The number of a network interface, as scope ids name it.
+pub fn interface_number(_name: &str) -> Option<u32> {
+    None
+}
