@@ -88,6 +88,8 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
   /** What came before the connection ended, and wasn't read yet. */
   #leftovers: Uint8Array[] = [];
   #isBulk = false;
+  /** Whether all that came has been read: a read would find nothing. */
+  #isDry = false;
   #bytesRead = 0;
   #bytesWritten = 0;
   #closed: PromiseDeconstructed<void> | undefined;
@@ -280,9 +282,14 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
 
   /** @internal Data, the end, or a reset came. */
   onReadable(): void {
+    this.#isDry = false;
     this.#serveReads();
-    // Nobody reads now, but everybody wants to know of the end.
-    if (this.#read.status !== 'open' || !this.#handle.streamFinished(this.streamId)) return;
+    this.#learnEnd();
+  }
+
+  /** Nobody reads now, but everybody wants to know of the end. */
+  #learnEnd(): void {
+    if (this.#read.status !== 'open' || this.#isDry || !this.#handle.streamFinished(this.streamId)) return;
     try {
       this.#receive(EMPTY);
     } catch {
@@ -341,7 +348,7 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
     if (leftover !== undefined) return leftover;
     if (this.#read.status === 'failed') throw this.#read.reason;
     if (this.#read.status === 'ended') return null;
-    if (!this.#isOpened) return undefined;
+    if (!this.#isOpened || this.#isDry) return undefined;
     return this.#isBulk ? this.#takeBulk() : this.#takeSmall();
   }
 
@@ -365,13 +372,17 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
   /** Reads into a buffer: bytes read, `null` at the end, `undefined` if nothing is there. Throws when reading failed. */
   #receive(buffer: Uint8Array): number | null | undefined {
     const packed = this.#handle.streamRead(this.streamId, buffer);
-    if (packed === BLOCKED) return undefined;
+    if (packed === BLOCKED) {
+      this.#isDry = true;
+      return undefined;
+    }
     // Reading gives the peer credit, or takes note of its reset.
     this.#host.wake();
     if (packed < FINISHED) throw this.#onReset(peerCode(packed));
     const isEnd = packed === FINISHED || readEnds(packed);
     const length = packed === FINISHED ? 0 : readLength(packed);
     this.#bytesRead += length;
+    this.#isDry = length < buffer.byteLength;
     if (isEnd) this.#endRead();
     if (length > 0) return length;
     return isEnd ? null : undefined;
@@ -404,6 +415,7 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
 
   /** Before the connection goes, reads all that came; bounded by the windows we gave the peer. */
   #rescue(): void {
+    this.#isDry = false;
     this.#serveReads();
     if (this.#read.status !== 'open' || this.#reads.length > 0) return;
     const rescued: Uint8Array[] = [];

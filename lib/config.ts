@@ -1,5 +1,6 @@
 import type { TlsSettings } from './native';
 import type { QUICConfig } from './types';
+import { createHash } from 'node:crypto';
 import tls from 'node:tls';
 import * as errors from './errors';
 import { NativeConfig, messageOf, nativeCode } from './native';
@@ -95,12 +96,34 @@ function resolveConfig(
   if (side === 'server' && pems.cert.length === 0) {
     throw new errors.ErrorQUICConfig('a server needs a key and a certificate chain');
   }
-  const native = refusalsNamed(() => {
-    const config = NativeConfig.withTls(tlsSettings(side, settings, pems));
-    apply(config, settings, handshakeTimeout);
-    return config;
-  });
+  const make = () =>
+    refusalsNamed(() => {
+      const config = NativeConfig.withTls(tlsSettings(side, settings, pems));
+      apply(config, settings, handshakeTimeout);
+      return config;
+    });
+  // A server's has secrets of its own, for tickets, which new settings are to end.
+  const native = side === 'client' ? shared(settings, pems, make) : make();
   return { settings, native, certs: pemsToDERs(pems.cert), ca: pemsToDERs(pems.ca) };
+}
+
+/** Clients' configurations in use, by a hash of all they are made of: who dials again needs no new TLS context. */
+const inUse = new Map<string, WeakRef<NativeConfig>>();
+const unused = new FinalizationRegistry<string>((id) => {
+  if (inUse.get(id)?.deref() === undefined) inUse.delete(id);
+});
+
+function shared(settings: QUICConfig, pems: PEMTexts, make: () => NativeConfig): NativeConfig {
+  // Files are opened with each configuration.
+  if (settings.logKeys !== undefined || settings.qlogDirectory !== undefined) return make();
+  const parts = { ...settings, ...pems, verifyCallback: settings.verifyCallback !== undefined };
+  const id = createHash('sha256').update(JSON.stringify(parts)).digest('base64');
+  const known = inUse.get(id)?.deref();
+  if (known !== undefined) return known;
+  const made = make();
+  inUse.set(id, new WeakRef(made));
+  unused.register(made, id);
+  return made;
 }
 
 function withoutUndefined(input: Partial<QUICConfig>): Partial<QUICConfig> {
