@@ -37,8 +37,8 @@ abstract class Emitter {
 
   /** Tells those who listen to this object, then, by a clone, those who listen to the object around it. */
   dispatchEvent(event: Event): boolean {
-    const isPermitted = this.#dispatchHere(event);
-    if (this.#outer !== undefined && event instanceof AbstractEvent) {
+    const isPermitted = this.#isHeardHere(event.type) ? this.#dispatchHere(event) : true;
+    if (this.#outer !== undefined && event instanceof AbstractEvent && this.#outer.isHeard(event.type)) {
       this.#outer.dispatchEvent((event as AbstractEvent<unknown>).clone());
     }
     return isPermitted;
@@ -46,10 +46,12 @@ abstract class Emitter {
 
   /** Whether somebody listens to a type of event, here or further out. */
   protected isHeard(type: string): boolean {
+    return this.#isHeardHere(type) || (this.#outer?.isHeard(type) ?? false);
+  }
+
+  #isHeardHere(type: string): boolean {
     const types = this.#types;
-    if (types !== undefined && (types.has(type) || types.has(EventAll.name) || types.has(EventDefault.name)))
-      return true;
-    return this.#outer?.isHeard(type) ?? false;
+    return types !== undefined && (types.has(type) || types.has(EventAll.name) || types.has(EventDefault.name));
   }
 
   /** Makes and dispatches an event, if there is anybody to hear it. */
@@ -66,14 +68,14 @@ abstract class Emitter {
   static report(emitter: Emitter, error: unknown): void {
     const event = new EventError({ detail: error });
     emitter.#dispatch(event);
-    if (!heard.has(event)) throwAlone(error);
+    if ((event as Marked)[isHeard] === undefined) throwAlone(error);
   }
 
   #dispatchHere(event: Event): boolean {
     if (this.#target === undefined) return true;
     let isPermitted = this.#dispatch(event);
     const { bubbles, cancelable, composed } = event;
-    if (isPermitted && !heard.has(event) && this.#types?.has(EventDefault.name) === true) {
+    if (isPermitted && (event as Marked)[isHeard] === undefined && this.#types?.has(EventDefault.name) === true) {
       isPermitted = this.#dispatch(new EventDefault({ bubbles, cancelable, composed, detail: event }));
     }
     if (isPermitted && this.#types?.has(EventAll.name) === true) {
@@ -91,8 +93,10 @@ abstract class Emitter {
   }
 }
 
-/** Events that at least one listener has got. */
-const heard = new WeakSet<Event>();
+const isHeard = Symbol('isHeard');
+
+/** An event, and whether at least one listener has got it. */
+type Marked = Event & { [isHeard]?: true };
 
 /** The guard of each listener: always the same, so that it can be removed again. */
 const guards = new WeakMap<Listener, (event: Event) => void>();
@@ -108,7 +112,7 @@ function guarded(listener: Listener): (event: Event) => void {
 
 function guardOf(listener: Listener): (event: Event) => void {
   return (event) => {
-    heard.add(event);
+    (event as Marked)[isHeard] = true;
     const emitter = event.currentTarget as unknown as Emitter;
     try {
       const answer: unknown =

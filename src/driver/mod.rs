@@ -72,7 +72,7 @@ pub struct Driver<W> {
     /// What somebody else has read from the socket since the last turn.
     handed: Vec<(Vec<u8>, SocketAddr)>,
     /// What the socket held right after the first of them.
-    behind: Option<Box<Inbox>>,
+    behind: Vec<Inbox>,
     leftovers: VecDeque<(Vec<u8>, SocketAddr)>,
     /// What happened so far.
     pub stats: DriverStats,
@@ -81,7 +81,7 @@ pub struct Driver<W> {
 /// Memory for the datagrams of a turn, shared by all drivers of a thread.
 #[derive(Default)]
 struct Buffers {
-    inboxes: Vec<Box<Inbox>>,
+    inboxes: Vec<Inbox>,
     outgoing: Outgoing,
 }
 
@@ -95,7 +95,7 @@ impl<W: Wire> Driver<W> {
         Self {
             wire,
             handed: Vec::new(),
-            behind: None,
+            behind: Vec::new(),
             leftovers: VecDeque::new(),
             stats: DriverStats::default(),
         }
@@ -115,13 +115,17 @@ impl<W: Wire> Driver<W> {
     /// behind it in the socket, so that the other reader, who reads one by one, finds nothing more.
     pub fn hand(&mut self, datagram: &[u8], from: SocketAddr) {
         self.handed.push((datagram.to_vec(), from));
-        if self.behind.is_none() {
-            let mut inbox = BUFFERS
-                .with_borrow_mut(|buffers| buffers.inboxes.pop())
-                .unwrap_or_default();
+        if !self.behind.is_empty() {
+            return;
+        }
+        while self.behind.len() * Inbox::CAPACITY < MAX_RECEIVED {
+            let mut inbox = new_inbox();
             // A dead socket brings nothing; the flush tells.
-            let _ = self.wire.drain(&mut inbox);
-            self.behind = Some(inbox);
+            let count = self.wire.drain(&mut inbox).unwrap_or(0);
+            self.behind.push(inbox);
+            if count < Inbox::CAPACITY {
+                return;
+            }
         }
     }
 
@@ -133,18 +137,14 @@ impl<W: Wire> Driver<W> {
         if let Some((mut datagram, from)) = handed.next() {
             endpoint.receive_one(&mut datagram, from, now);
         }
-        let mut inbox = match self.behind.take() {
-            Some(mut inbox) => {
-                received += take_in(endpoint, &mut inbox, now);
-                inbox
-            }
-            None => BUFFERS
-                .with_borrow_mut(|buffers| buffers.inboxes.pop())
-                .unwrap_or_default(),
-        };
+        for mut inbox in self.behind.drain(..) {
+            received += take_in(endpoint, &mut inbox, now);
+            keep_inbox(inbox);
+        }
         for (mut datagram, from) in handed {
             endpoint.receive_one(&mut datagram, from, now);
         }
+        let mut inbox = new_inbox();
         while received < MAX_RECEIVED {
             let count = self.wire.drain(&mut inbox).unwrap_or(0);
             received += take_in(endpoint, &mut inbox, now);
@@ -152,8 +152,8 @@ impl<W: Wire> Driver<W> {
                 break;
             }
         }
+        keep_inbox(inbox);
         self.stats.received += received as u64;
-        BUFFERS.with_borrow_mut(|buffers| buffers.inboxes.push(inbox));
         endpoint.end_receive(now);
         Ok(())
     }
@@ -217,6 +217,17 @@ impl<W: Wire> Driver<W> {
     pub fn take_leftover(&mut self) -> Option<(Vec<u8>, SocketAddr)> {
         self.leftovers.pop_front()
     }
+}
+
+/// The one that was used last is still in the processor's cache.
+fn new_inbox() -> Inbox {
+    BUFFERS
+        .with_borrow_mut(|buffers| buffers.inboxes.pop())
+        .unwrap_or_default()
+}
+
+fn keep_inbox(inbox: Inbox) {
+    BUFFERS.with_borrow_mut(|buffers| buffers.inboxes.push(inbox));
 }
 
 /// Answers how many there were.
