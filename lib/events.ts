@@ -98,6 +98,12 @@ class EventQUICConnectionStream extends EventQUICConnection<QUICStream> {}
 /** A datagram (RFC 9221) came from the peer. */
 class EventQUICConnectionDatagram extends EventQUICConnection<Uint8Array> {}
 
+/**
+ * Client: the server handed out a ticket. The bytes resume the session on a later dial (`session`); they hold secrets.
+ * Each is best used once: who listens in could link connections that resume the same.
+ */
+class EventQUICConnectionSession extends EventQUICConnection<Uint8Array> {}
+
 abstract class EventQUICStream<T = undefined> extends EventQUIC<T> {}
 
 class EventQUICStreamDestroy extends EventQUICStream {}
@@ -150,6 +156,7 @@ export {
   EventQUICConnectionClose,
   EventQUICConnectionStream,
   EventQUICConnectionDatagram,
+  EventQUICConnectionSession,
   EventQUICStream,
   EventQUICStreamDestroy,
   EventQUICStreamDestroyed,

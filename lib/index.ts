@@ -21,6 +21,7 @@ export type { QUICServerOptions } from './QUICServer';
 export type { QUICSocketLimits, QUICSocketOptions, QUICSocketStats } from './QUICSocket';
 export type { StrayDatagram } from './events';
 export type { DatagramStats } from './datagrams';
+export type { TLSInfo } from './tls';
 export type { NativeLogLevel } from './logging';
 export type {
   BoundAddress,

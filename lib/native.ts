@@ -1,5 +1,6 @@
 /** The only importer of the addon: its classes as they are, and helpers for what it answers in packed form. */
 import type {
+  ChainFailure,
   Connection as NativeConnection,
   ConnectionStats,
   EndpointOptions,
@@ -78,7 +79,7 @@ function isCryptoError(code: number): code is CryptoError {
   return code >= 0x100 && code <= 0x1ff;
 }
 
-export type { NativeConnection, ConnectionStats, EndpointOptions, EndpointStats, PathStats, TlsSettings };
+export type { ChainFailure, NativeConnection, ConnectionStats, EndpointOptions, EndpointStats, PathStats, TlsSettings };
 export {
   ChangeKind,
   CryptoError,
