@@ -330,3 +330,95 @@ async fn a_foreign_server_that_is_trusted_serves_us_and_judges_us() {
         }
     }
 }
+
+/// Shows whatever it was given, be it certificates or not.
+#[derive(Debug)]
+struct Shameless(Arc<rustls::sign::CertifiedKey>);
+
+impl rustls::server::ResolvesServerCert for Shameless {
+    fn resolve(&self, _hello: rustls::server::ClientHello<'_>) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+}
+
+/// A server that shows these as its chain, signing with this party's key.
+fn shameless_server(party: &Party, chain: Vec<Vec<u8>>) -> quinn::Endpoint {
+    let provider = Cast::provider();
+    let signer = provider.key_provider.load_private_key(key(party)).expect("a key");
+    let chain = chain.into_iter().map(CertificateDer::from).collect();
+    let shown = rustls::sign::CertifiedKey::new(chain, signer);
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("TLS 1.3")
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(Shameless(Arc::new(shown))));
+    tls.alpn_protocols = vec![b"test".to_vec()];
+    let crypto = QuicServerConfig::try_from(tls).expect("a cipher for Initial packets");
+    quinn::Endpoint::server(quinn::ServerConfig::with_crypto(Arc::new(crypto)), loopback()).expect("a socket")
+}
+
+/// How our client ends when it is shown this chain, and whether a judge was asked about it.
+async fn shown(cast: &Cast, chain: Vec<Vec<u8>>, verification: Verification) -> (Option<u64>, bool) {
+    let foreign = shameless_server(&cast.theirs, chain);
+    let mut ours = Ours::new().await;
+    let dialled = ours.dial(cast.config(verification), foreign.local_addr().expect("bound"));
+    let server = async {
+        let incoming = foreign.accept().await.expect("open");
+        let connecting = incoming.accept().expect("open");
+        if let Ok(connection) = connecting.await {
+            connection.closed().await;
+        }
+    };
+    let mut was_asked = false;
+    let client = ours.drive(|end| {
+        was_asked |= end.count(|change| matches!(change, Change::Verify(_))) > 0;
+        if is_connected(end) || was_asked {
+            let _ = dialled.borrow_mut().close(true, 0, b"");
+        }
+        end.endpoint.is_empty()
+    });
+    in_time(async { tokio::join!(server, client) }).await;
+    let error = dialled.borrow().local_error().expect("known").expect("ours");
+    let is_alert = !error.is_app && error.error_code >= 0x100;
+    (is_alert.then(|| error.error_code - 0x100), was_asked)
+}
+
+#[tokio::test]
+async fn chains_that_are_no_chains_are_refused() {
+    let mut cast = Cast::new();
+    let intermediate = Party::ca("intermediate", Some(&cast.root));
+    cast.theirs = Party::new("theirs", Some(&intermediate), |_| {});
+    let (leaf, link) = (
+        cast.theirs.certificate.der.clone(),
+        intermediate.certificate.der.clone(),
+    );
+    let good = vec![leaf.clone(), link.clone()];
+    assert_eq!(shown(&cast, good.clone(), Verification::Chain).await, (None, false));
+    assert_eq!(shown(&cast, good, Verification::Application).await, (None, true));
+    let cut = leaf[..leaf.len() - 1].to_vec();
+    let trailing = [&leaf[..], &[0]].concat();
+    // What isn't DER never gets as far as to a verdict. 50: decode_error.
+    for (what, chain) in [
+        ("a leaf cut short", vec![cut, link.clone()]),
+        ("bytes behind a leaf", vec![trailing, link.clone()]),
+        ("rubbish as leaf", vec![b"rubbish".to_vec()]),
+        ("rubbish behind the leaf", vec![leaf.clone(), b"rubbish".to_vec()]),
+        ("nothing behind the leaf", vec![leaf.clone(), Vec::new()]),
+    ] {
+        for verification in [Verification::Chain, Verification::Application] {
+            let (alert, was_asked) = shown(&cast, chain.clone(), verification).await;
+            assert!(alert.is_some() && !was_asked, "{what}: {alert:?} {was_asked}");
+        }
+    }
+    // No chain at all.
+    let (alert, was_asked) = shown(&cast, vec![], Verification::Application).await;
+    assert!(alert.is_some() && !was_asked, "{alert:?}");
+    // The leaf isn't first: its key isn't the one that signed the handshake.
+    let (alert, _) = shown(&cast, vec![link.clone(), leaf.clone()], Verification::Chain).await;
+    assert!(alert.is_some(), "{alert:?}");
+    // Circles and repetitions lead nowhere, or do no harm.
+    let around = vec![leaf.clone(), leaf.clone(), leaf.clone()];
+    assert_eq!(shown(&cast, around, Verification::Chain).await, (Some(48), false));
+    let again = vec![leaf, link.clone(), link.clone(), link];
+    assert_eq!(shown(&cast, again, Verification::Chain).await, (None, false));
+}
