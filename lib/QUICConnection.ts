@@ -26,6 +26,7 @@ import { toCode, toReason } from './reasons';
 import StreamTable from './StreamTable';
 import { toCanonicalIP } from './utils/address';
 import Emitter from './utils/emitter';
+import { expectBytes, expectStopOptions, expectStreamType } from './utils/expect';
 import { onAbort, promise, quiet } from './utils/promise';
 import { onTimeout } from './utils/timer';
 import Verification from './verification';
@@ -247,6 +248,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
    * @throws {errors.ErrorQUICConnectionNotRunning} it has ended
    */
   newStream(type: 'bidi' | 'uni' = 'bidi'): QUICStream {
+    expectStreamType(type);
     this.#expectRunning();
     return this.#streams.create(type);
   }
@@ -256,12 +258,14 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     type = 'bidi',
     signal,
   }: { type?: 'bidi' | 'uni'; signal?: AbortSignal } = {}): Promise<QUICStream> {
+    expectStreamType(type);
     this.#expectRunning();
     return this.#streams.open(type, signal);
   }
 
   /** Sends a datagram (RFC 9221), which may be lost. `false`: it is too large now, the queue is full, or nobody takes it. */
   sendDatagram(data: Uint8Array): boolean {
+    expectBytes(data, 'data');
     const isSent = this.#datagrams.send(data);
     this.#parts.driver.wake();
     return isSent;
@@ -286,8 +290,11 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
    *
    * `timeout` and `signal` bound the waiting of the last two. A packet acknowledged is one that the peer's machine has; whether its
    * application has read it, only an answer can tell.
+   *
+   * @throws {RangeError} `errorCode` or `timeout` can't be
    */
   async stop(options: StopOptions = {}): Promise<void> {
+    expectStopOptions(options);
     if (this.#stopping === undefined || isImmediate(options)) this.#stopOptions = options;
     if (isImmediate(options)) this.#hurry?.();
     if (this.#stopping === undefined) {
