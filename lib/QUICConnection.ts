@@ -278,6 +278,15 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   }
 
   /**
+   * Does nothing: connections are handed out started.
+   *
+   * @throws {errors.ErrorQUICConnectionClosed} it has ended, and can't begin anew
+   */
+  async start(): Promise<void> {
+    if (!this.#isLive) throw new errors.ErrorQUICConnectionClosed();
+  }
+
+  /**
    * Ends the connection. Can be called again and at any time: a forced stop ends the waiting of one that isn't.
    *
    * - `force: true`, the default: closes at once; open streams fail, and what is under way to the peer is dropped.
