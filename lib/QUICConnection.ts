@@ -16,6 +16,7 @@ import type {
 } from './types';
 import type QUICStream from './QUICStream';
 import { DATAGRAM_QUEUE } from './config';
+import Confirmation from './confirmation';
 import Datagrams from './datagrams';
 import { errorOfEnd, local } from './endings';
 import * as errors from './errors';
@@ -109,7 +110,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   /** Ends the waiting of a stop that isn't forced. */
   #hurry: (() => void) | undefined;
   readonly #established = promise();
-  readonly #confirmed = promise();
+  readonly #confirmation = new Confirmation();
   readonly #closed = promise();
 
   /** @internal Connections are made by clients and servers. */
@@ -125,7 +126,6 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     this.#ids = this.#readIds();
     this.#remote = this.#readRemote();
     void quiet(this.#established.p);
-    void quiet(this.#confirmed.p);
   }
 
   /** The settings it was made with. */
@@ -180,7 +180,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
    * the connection's error.
    */
   get confirmed(): Promise<void> {
-    return this.#confirmed.p;
+    return this.#confirmation.p;
   }
 
   get stats(): QUICConnectionStats {
@@ -282,6 +282,15 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   }
 
   /**
+   * Does nothing: connections are handed out started.
+   *
+   * @throws {errors.ErrorQUICConnectionClosed} it has ended, and can't begin anew
+   */
+  async start(): Promise<void> {
+    if (!this.#isLive) throw new errors.ErrorQUICConnectionClosed();
+  }
+
+  /**
    * Ends the connection. Can be called again and at any time: a forced stop ends the waiting of one that isn't.
    *
    * - `force: true`, the default: closes at once; open streams fail, and what is under way to the peer is dropped.
@@ -379,7 +388,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
         this.#onConnected();
         break;
       case ChangeKind.Confirmed:
-        this.#confirmed.resolveP();
+        this.#confirmation.done();
         break;
       case ChangeKind.Ending:
         this.#onEnding();
@@ -461,7 +470,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     this.#logger.info(`Connection ${this.connectionId.toString()} ends: ${error.message}`);
     this.#verification?.abort(error);
     this.#established.rejectP(error);
-    this.#confirmed.rejectP(error);
+    this.#confirmation.fail(error);
     this.#streams.end(error, keepsReceived);
     this.#datagrams.end();
     this.#hurry?.();
@@ -476,6 +485,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     if (this.#state.status === 'closing') {
       this.#advance({ status: 'closed', error: this.#state.error });
       this.#held = undefined;
+      this.#confirmation.cancel();
       this.#closed.resolveP();
     }
     return true;
@@ -519,10 +529,18 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     }
     this.#end(local({ isApp, errorCode, reason }), false);
     // After what this turn has to send: quiche never gets to say goodbye if its last handshake packet hasn't gone out.
-    this.#parts.driver.watch(() => {
-      this.#closeNative({ isApp, errorCode, reason });
-      return true;
-    });
+    const close = () =>
+      this.#parts.driver.watch(() => {
+        this.#closeNative({ isApp, errorCode, reason });
+        return true;
+      });
+    // quiche sends a code of QUIC's own in a Handshake packet until then, which a server may have lost the keys for.
+    if (!isApp) this.#confirmation.whenDone(this.#activePath, close);
+    else close();
+  }
+
+  get #activePath(): PathStats | undefined {
+    return this.#handle.pathStats().find((path) => path.active);
   }
 
   #closeNative({ isApp = true, errorCode = 0, reason = new Uint8Array(0) }: StopOptions): void {

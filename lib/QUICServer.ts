@@ -26,6 +26,7 @@ import Emitter from './utils/emitter';
 import { expectStopOptions } from './utils/expect';
 import Lifecycle from './utils/lifecycle';
 import { promise, quiet } from './utils/promise';
+import { formatError } from './utils';
 
 type QUICServerOptions = {
   /** `key` seeds the keys of Retry tokens and stateless resets; keep it, and a restarted server resets lost connections. */
@@ -197,7 +198,10 @@ class QUICServer extends Emitter implements Admitter, ConnectionOwner, AsyncDisp
 
   /** @internal */
   onEnd(connection: QUICConnection, error: errors.ErrorQUICConnection): void {
-    if (this.#newcomers.has(connection)) this.#logger.debug(`A newcomer was not accepted: ${error.message}`);
+    if (!this.#newcomers.has(connection)) return;
+    // Only noted: a stranger who fails to get in must not look like a fault of the server.
+    const reason = new errors.ErrorQUICServerNewConnection(error.message, { cause: error });
+    this.#logger.debug(formatError(reason));
   }
 
   /** @internal */

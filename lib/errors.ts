@@ -66,7 +66,7 @@ class ErrorQUICClient<T = unknown> extends ErrorQUIC<T> {
   static override description = 'QUIC Client error';
 }
 
-/** The client is gone: create another one. */
+/** Kept by name: a client that is gone still tells where it was. */
 class ErrorQUICClientDestroyed<T = unknown> extends ErrorQUICClient<T> {
   static override description = 'QUIC Client is destroyed';
 }
@@ -91,7 +91,7 @@ class ErrorQUICClientInvalidHost<T = unknown> extends ErrorQUICClient<T> {
   static override description = 'QUIC Client cannot be created with the specified host';
 }
 
-/** A fault of ours: please report it. */
+/** Kept by name: a fault of ours shows as one of its connection or its socket. */
 class ErrorQUICClientInternal<T = unknown> extends ErrorQUICClient<T> {
   static override description = 'QUIC Client internal error';
 }
@@ -110,17 +110,17 @@ class ErrorQUICServerSocketNotRunning<T = unknown> extends ErrorQUICServer<T> {
   static override description = 'QUIC Server cannot start with an unstarted shared QUIC socket';
 }
 
-/** A newcomer couldn't be accepted. */
+/** A newcomer didn't get in; `cause` says why. Goes to the logger only, since strangers may do it as they like. */
 class ErrorQUICServerNewConnection<T = unknown> extends ErrorQUICServer<T> {
   static override description = 'QUIC Server creating a new connection';
 }
 
-/** A fault of ours: please report it. */
+/** Kept by name: a fault of ours shows as one of its connections or its socket. */
 class ErrorQUICServerInternal<T = unknown> extends ErrorQUICServer<T> {
   static override description = 'QUIC Server internal error';
 }
 
-/** The server was stopped while something was to be started. */
+/** Kept by name: newcomers end like other connections when their server stops. */
 class ErrorQUICServerStopping<T = unknown> extends ErrorQUICServer<T> {
   static override description = 'QUIC Server is stopping';
 }
@@ -139,10 +139,12 @@ class ErrorQUICConnectionNotRunning<T = unknown> extends ErrorQUICConnection<T> 
   static override description = 'QUIC Connection is not running';
 }
 
+/** Connections can't be restarted: dial again. */
 class ErrorQUICConnectionClosed<T = unknown> extends ErrorQUICConnection<T> {
   static override description = 'QUIC Connection cannot be restarted because it has already been closed';
 }
 
+/** Kept by name: connections are handed out started. */
 class ErrorQUICConnectionStartData<T = unknown> extends ErrorQUICConnection<T> {
   static override description = 'QUIC Connection start requires data when it is a server connection';
 }
@@ -215,6 +217,7 @@ class ErrorQUICStream<T = unknown> extends ErrorQUIC<T> {
   static override description = 'QUIC Stream error';
 }
 
+/** Kept by name: a stream that has ended answers each call as its end was. */
 class ErrorQUICStreamDestroyed<T = unknown> extends ErrorQUICStream<T> {
   static override description = 'QUIC Stream is destroyed';
 }

@@ -60,6 +60,9 @@ class EventQUICClientError extends EventQUICClient<
 
 class EventQUICClientClose extends EventQUICClient<ErrorQUICClientSocketNotRunning | ErrorQUICConnection> {}
 
+/** Kept by name for programs written for `@matrixai/quic`; never dispatched: what the system can't send is lost on its way. */
+class EventQUICClientErrorSend extends EventQUICSocket<Error> {}
+
 abstract class EventQUICServer<T = undefined> extends EventQUIC<T> {}
 
 /** A newcomer, whose handshake is complete and whose certificate is trusted. */
@@ -98,6 +101,14 @@ class EventQUICConnectionStream extends EventQUICConnection<QUICStream> {}
 /** A datagram (RFC 9221) came from the peer. */
 class EventQUICConnectionDatagram extends EventQUICConnection<Uint8Array> {}
 
+/** Kept by name for programs written for `@matrixai/quic`; never dispatched: no event lies on the way of data. */
+class EventQUICConnectionSend extends EventQUICConnection<{
+  id: string;
+  msg: Uint8Array;
+  port: number;
+  address: string;
+}> {}
+
 abstract class EventQUICStream<T = undefined> extends EventQUIC<T> {}
 
 class EventQUICStreamDestroy extends EventQUICStream {}
@@ -117,6 +128,9 @@ class EventQUICStreamCloseWrite extends EventQUICStream<
   ErrorQUICStreamLocalWrite | ErrorQUICStreamPeerWrite | undefined
 > {}
 
+/** Kept by name for programs written for `@matrixai/quic`; never dispatched: no event lies on the way of data. */
+class EventQUICStreamSend extends EventQUICStream {}
+
 export type { StrayDatagram };
 export {
   EventQUIC,
@@ -132,6 +146,7 @@ export {
   EventQUICClientDestroy,
   EventQUICClientDestroyed,
   EventQUICClientError,
+  EventQUICClientErrorSend,
   EventQUICClientClose,
   EventQUICServer,
   EventQUICServerConnection,
@@ -149,6 +164,7 @@ export {
   EventQUICConnectionError,
   EventQUICConnectionClose,
   EventQUICConnectionStream,
+  EventQUICConnectionSend,
   EventQUICConnectionDatagram,
   EventQUICStream,
   EventQUICStreamDestroy,
@@ -156,4 +172,5 @@ export {
   EventQUICStreamError,
   EventQUICStreamCloseRead,
   EventQUICStreamCloseWrite,
+  EventQUICStreamSend,
 };

@@ -155,11 +155,16 @@ impl Endpoint {
 
     fn tell_streams(&mut self, key: usize, connection: &mut Connection) -> Result<()> {
         connection.settle_abandoned()?;
+        let resets = connection.take_resets()?;
+        self.changes
+            .extend(resets.iter().map(|&id| Change::StreamReadable(key, id)));
         while let Some(id) = connection.live_mut()?.stream_readable_next() {
             self.tell_new_stream(key, id, connection);
             connection.unread.insert(id);
             self.audit.holders.insert(key);
-            self.changes.push_back(Change::StreamReadable(key, id));
+            if !resets.contains(&id) {
+                self.changes.push_back(Change::StreamReadable(key, id));
+            }
         }
         for id in connection.take_stops() {
             self.tell_new_stream(key, id, connection);
