@@ -21,12 +21,13 @@ import Datagrams from './datagrams';
 import { errorOfEnd, local } from './endings';
 import * as errors from './errors';
 import * as events from './events';
-import { ChangeKind, ConnectionErrorCode, Shutdown } from './native';
+import { ChangeKind, ConnectionErrorCode } from './native';
 import QUICConnectionId from './QUICConnectionId';
 import { toCode, toReason } from './reasons';
 import StreamTable from './StreamTable';
 import { toCanonicalIP } from './utils/address';
 import Emitter from './utils/emitter';
+import { expectBytes, expectStopOptions, expectStreamType } from './utils/expect';
 import { onAbort, promise, quiet } from './utils/promise';
 import { onTimeout } from './utils/timer';
 import Verification from './verification';
@@ -247,6 +248,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
    * @throws {errors.ErrorQUICConnectionNotRunning} it has ended
    */
   newStream(type: 'bidi' | 'uni' = 'bidi'): QUICStream {
+    expectStreamType(type);
     this.#expectRunning();
     return this.#streams.create(type);
   }
@@ -256,12 +258,14 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     type = 'bidi',
     signal,
   }: { type?: 'bidi' | 'uni'; signal?: AbortSignal } = {}): Promise<QUICStream> {
+    expectStreamType(type);
     this.#expectRunning();
     return this.#streams.open(type, signal);
   }
 
   /** Sends a datagram (RFC 9221), which may be lost. `false`: it is too large now, the queue is full, or nobody takes it. */
   sendDatagram(data: Uint8Array): boolean {
+    expectBytes(data, 'data');
     const isSent = this.#datagrams.send(data);
     this.#parts.driver.wake();
     return isSent;
@@ -295,8 +299,11 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
    *
    * `timeout` and `signal` bound the waiting of the last two. A packet acknowledged is one that the peer's machine has; whether its
    * application has read it, only an answer can tell.
+   *
+   * @throws {RangeError} `errorCode` or `timeout` can't be
    */
   async stop(options: StopOptions = {}): Promise<void> {
+    expectStopOptions(options);
     if (this.#stopping === undefined || isImmediate(options)) this.#stopOptions = options;
     if (isImmediate(options)) this.#hurry?.();
     if (this.#stopping === undefined) {
@@ -434,16 +441,8 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   }
 
   #onStreamOpened(id: number): void {
-    if (this.#state.status === 'running') {
-      this.tell(events.EventQUICConnectionStream, this.#streams.accept(id));
-      return;
-    }
-    const reason = new errors.ErrorQUICConnectionStopping();
-    const { reasonToCode } = this.#parts;
-    this.#handle.streamShutdown(id, Shutdown.Read, toCode(reasonToCode, 'read', reason));
-    // RFC 9000 §2.1: the second bit tells unidirectional streams, which we can't reset.
-    if ((id & 2) === 0) this.#handle.streamShutdown(id, Shutdown.Write, toCode(reasonToCode, 'write', reason));
-    this.#parts.driver.wake();
+    if (this.#state.status !== 'running') this.#streams.refuse(id, new errors.ErrorQUICConnectionStopping());
+    else this.tell(events.EventQUICConnectionStream, this.#streams.accept(id));
   }
 
   #onPath(): void {

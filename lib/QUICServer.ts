@@ -23,6 +23,7 @@ import { silent } from './logging';
 import QUICConnection from './QUICConnection';
 import QUICSocket from './QUICSocket';
 import Emitter from './utils/emitter';
+import { expectStopOptions } from './utils/expect';
 import Lifecycle from './utils/lifecycle';
 import { promise, quiet } from './utils/promise';
 import { formatError } from './utils';
@@ -127,6 +128,7 @@ class QUICServer extends Emitter implements Admitter, ConnectionOwner, AsyncDisp
 
   /** Accepts nobody any more, ends all its connections as `QUICConnection.stop` does, and stops the socket if it is its own. */
   async stop(options: StopOptions = {}): Promise<void> {
+    expectStopOptions(options);
     // Once more, so that force ends the waiting of a call without.
     if (this.#lifecycle.status === 'stopping') void this.#stopConnections(options);
     return this.#lifecycle.stop(async () => {

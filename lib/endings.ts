@@ -12,7 +12,11 @@ function errorOfEnd(handle: NativeConnection, cause: unknown): errors.ErrorQUICC
     case 'IdleTimeout':
       return new errors.ErrorQUICConnectionIdleTimeout('Nothing came from the peer for too long');
     case 'HandshakeTimeout':
-      return new errors.ErrorQUICConnectionStartTimeout('The handshake was not complete in time');
+      return new errors.ErrorQUICConnectionStartTimeout(
+        handle.stats().recv === 0
+          ? 'No answer came in time: nobody listens there, or a NAT or firewall lets nothing through'
+          : 'The peer answered, but the handshake was not complete in time',
+      );
     case 'StatelessReset':
       return peer({
         isApp: false,

@@ -23,6 +23,12 @@ function complaints(options: ts.CompilerOptions): string[] {
     .map(({ file: at, messageText }) => `${at?.fileName ?? ''}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`);
 }
 
-testPolykey('the way Polykey calls compiles, and so do our declarations', () => {
-  expect(complaints({ module: ts.ModuleKind.Node16, moduleResolution: ts.ModuleResolutionKind.Node16 })).toEqual([]);
+const { ModuleKind, ModuleResolutionKind } = ts;
+
+testPolykey.each<[string, ts.CompilerOptions]>([
+  ['node10', { module: ModuleKind.CommonJS, moduleResolution: ModuleResolutionKind.Node10 }],
+  ['node16, from CommonJS', { module: ModuleKind.Node16, moduleResolution: ModuleResolutionKind.Node16 }],
+  ['bundler', { module: ModuleKind.ESNext, moduleResolution: ModuleResolutionKind.Bundler }],
+])('the way Polykey calls compiles, and so do our declarations (%s)', (_, options) => {
+  expect(complaints(options)).toEqual([]);
 });
