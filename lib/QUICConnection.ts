@@ -21,7 +21,7 @@ import Datagrams from './datagrams';
 import { errorOfEnd, local } from './endings';
 import * as errors from './errors';
 import * as events from './events';
-import { ChangeKind, ConnectionErrorCode, Shutdown } from './native';
+import { ChangeKind, ConnectionErrorCode } from './native';
 import QUICConnectionId from './QUICConnectionId';
 import { toCode, toReason } from './reasons';
 import StreamTable from './StreamTable';
@@ -441,16 +441,8 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   }
 
   #onStreamOpened(id: number): void {
-    if (this.#state.status === 'running') {
-      this.tell(events.EventQUICConnectionStream, this.#streams.accept(id));
-      return;
-    }
-    const reason = new errors.ErrorQUICConnectionStopping();
-    const { reasonToCode } = this.#parts;
-    this.#handle.streamShutdown(id, Shutdown.Read, toCode(reasonToCode, 'read', reason));
-    // RFC 9000 §2.1: the second bit tells unidirectional streams, which we can't reset.
-    if ((id & 2) === 0) this.#handle.streamShutdown(id, Shutdown.Write, toCode(reasonToCode, 'write', reason));
-    this.#parts.driver.wake();
+    if (this.#state.status !== 'running') this.#streams.refuse(id, new errors.ErrorQUICConnectionStopping());
+    else this.tell(events.EventQUICConnectionStream, this.#streams.accept(id));
   }
 
   #onPath(): void {
