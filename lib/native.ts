@@ -4,6 +4,7 @@ import type {
   ConnectionStats,
   EndpointOptions,
   EndpointStats,
+  Heard,
   PathStats,
   TlsSettings,
 } from '../index.js';
@@ -78,7 +79,7 @@ function isCryptoError(code: number): code is CryptoError {
   return code >= 0x100 && code <= 0x1ff;
 }
 
-export type { NativeConnection, ConnectionStats, EndpointOptions, EndpointStats, PathStats, TlsSettings };
+export type { NativeConnection, ConnectionStats, EndpointOptions, EndpointStats, Heard, PathStats, TlsSettings };
 export {
   ChangeKind,
   CryptoError,
