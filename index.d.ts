@@ -156,8 +156,8 @@ export declare class Config {
    */
   setActiveConnectionIdLimit(limit: number): void
   /**
-   * Tells the peer not to migrate on purpose (RFC 9000 §9). Default false. quiche only tells: it does not refuse a
-   * migration of ours or of the peer's.
+   * Tells the peer not to migrate on purpose (RFC 9000 §9). Default false. quiche only tells; an endpoint also
+   * drops what comes from a peer that does it nevertheless.
    */
   setDisableActiveMigration(disable: boolean): void
   /**
@@ -579,6 +579,9 @@ export declare class Connection {
   stream(id: number): Stream
 }
 
+/** A connection between two endpoints: from `detach`, for `attach`. It ends in silence if it is dropped. */
+export declare class DetachedConnection {}
+
 /**
  * Drives many connections over one socket: routes datagrams, accepts newcomers, keeps timers. It has no socket: its owner
  * hands it what was received and sends what it hands out.
@@ -587,6 +590,38 @@ export declare class Connection {
  * connections' own handles) call `transmit` until it answers 0, and then `timeout` to set a timer for `onTimeout`.
  */
 export declare class Endpoint {
+  /**
+   * Takes a client's connection out, to be attached to the endpoint of another socket. What still comes for it here is
+   * dropped.
+   *
+   * Throws `MigrationDisabled` if the server wants no migration, `InvalidState` if the connection isn't up or is a
+   * server's, `OutOfIdentifiers` while the server has given us no spare connection id, and `UnknownConnection`.
+   */
+  detach(key: number): DetachedConnection
+  /**
+   * Takes a connection in and moves it to our address (RFC 9000 §9): path events tell whether the new path works.
+   * Answers its key here.
+   */
+  attach(detached: DetachedConnection): number
+  /** Whether to answer those who ask from which address they are seen. Default no. */
+  setAnswersQuestions(answers: boolean): void
+  /**
+   * Tells of answers with this nonce (16 bytes) from now on, and of all punches while any nonce is expected. Answers
+   * whether it is a new one.
+   */
+  expectProbe(nonce: Uint8Array): boolean
+  /** The opposite. */
+  forgetProbe(nonce: Uint8Array): void
+  /** Tells once of a datagram from this address, whatever it is. */
+  watch(host: string, port: number): void
+  /** The opposite. */
+  unwatch(host: string, port: number): void
+  /** Sends a punch with the next batch. */
+  sendPunch(nonce: Uint8Array, host: string, port: number): void
+  /** Asks from which address we are seen, with the next batch. */
+  sendQuestion(nonce: Uint8Array, host: string, port: number): void
+  /** The next thing that was heard, or null. */
+  takeHeard(): Heard | null
   /** An endpoint that accepts nobody until `listen`, and dials after `setLocalAddress`. */
   constructor(options?: EndpointOptions | undefined | null)
   /** Sets the address of the socket, a wildcard if it is bound to one: all datagrams are said to come to it. */
@@ -651,6 +686,8 @@ export declare class Endpoint {
   takeChanges(): number
   /** The next datagram that was nobody's, or null. */
   takeStray(): StrayDatagram | null
+  /** Drops the stray datagrams that wait, since nobody wants them. */
+  dropStrays(): void
   /** Keeps up to so many stray datagrams for `takeStray`; with 0 they are counted and dropped. */
   setMaxStrays(count: number): void
   /** What happened so far. */
@@ -891,6 +928,8 @@ export declare enum ChangeKind {
   Stray = 12,
   /** A client has got a session ticket: `session`. */
   Session = 13,
+  /** `value` things were heard that are no connection's and that somebody waits for: `takeHeard` until null. */
+  Heard = 14,
 }
 
 /** What ended a connection. */
@@ -1187,6 +1226,18 @@ export interface EndpointStats {
   paced: number
   /** Peers that were followed to another port. */
   rebindings: number
+  /** Datagrams dropped of peers that moved by themselves although they were asked not to. */
+  migrationsRefused: number
+  /** Punches and questions sent. */
+  probesSent: number
+  /** Punches, questions and answers received. */
+  probesReceived: number
+  /** Of these, answered. */
+  probesAnswered: number
+  /** Of these, not answered: too many at once, or a question that isn't to be answered. */
+  probesUnanswered: number
+  /** Of these, answers that nobody waits for. */
+  probesUnexpected: number
 }
 
 /** How a flush ended. */
@@ -1209,6 +1260,23 @@ export declare enum Flushed {
  * format: 'pem' })`. Throws `UnknownKeyAlgorithm` and `NoRandomness`.
  */
 export declare function generateKey(algorithm: 'Ed25519' | 'P-256' | 'P-384'): string
+
+/** Something that was heard, and that somebody waits for. */
+export interface Heard {
+  /** What it was. */
+  kind: HeardKind
+  /** Its nonce, unless it was just anything. */
+  nonce?: Buffer
+  /** The sender's literal address. */
+  host: string
+  /** The sender's port. */
+  port: number
+  /** In an answer: the address from which the sender sees us. */
+  observed?: Address
+}
+
+/** What was heard outside of connections. */
+export type HeardKind = 'Punch' | 'PunchAnswer' | 'ObserveAnswer' | 'Anything'
 
 /** A datagram that waits until the socket takes it. */
 export interface LeftoverDatagram {

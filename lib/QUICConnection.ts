@@ -399,6 +399,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
         break;
       case ChangeKind.Session:
       case ChangeKind.Stray:
+      case ChangeKind.Heard:
         break;
     }
   }

@@ -40,11 +40,9 @@ type StrayDatagram = {
   data: Uint8Array;
   host: Host;
   port: Port;
-  /** The 16 bytes of a punch packet made by `sendPunch`; `null` for anything else. */
-  punchNonce: Uint8Array | null;
 };
 
-/** A datagram came that belongs to no connection: a punch packet, or anything a stranger may send. */
+/** A datagram came that belongs to no connection and is no punch of ours: anything that a stranger may send. */
 class EventQUICSocketDatagram extends EventQUICSocket<StrayDatagram> {}
 
 abstract class EventQUICClient<T = undefined> extends EventQUIC<T> {}

@@ -4,6 +4,7 @@ import type {
   ConnectionStats,
   EndpointOptions,
   EndpointStats,
+  Heard,
   PathStats,
   TlsSettings,
 } from '../index.js';
@@ -127,7 +128,7 @@ export type {
   ConnectionStats as Stats,
   Address as Host,
 } from '../index.js';
-export type { NativeConnection, ConnectionStats, EndpointOptions, EndpointStats, PathStats, Quiche, TlsSettings };
+export type { NativeConnection, ConnectionStats, EndpointOptions, EndpointStats, Heard, PathStats, Quiche, TlsSettings };
 export {
   ChangeKind,
   CryptoError,
