@@ -563,6 +563,22 @@ export declare class Connection {
    */
   settleVerification(alert?: number | undefined | null): boolean
   /**
+   * What was wrong with the peer's certificates, where BoringSSL judged them (`setVerification('Chain')`) and refused; null
+   * if it did not. Answers at any time.
+   */
+  chainFailure(): ChainFailure | null
+  /** The cipher suite, by the standard's name, as `TLS_AES_128_GCM_SHA256`; null before the handshake has one. */
+  cipher(): string | null
+  /** The group of the key exchange, by BoringSSL's name, as `X25519MLKEM768`; null before the handshake has one. */
+  group(): string | null
+  /**
+   * Keying material that only the two ends of this connection can compute (RFC 8446 §7.5, RFC 5705): the same at both for
+   * the same arguments, other than any other connection's. `length` is 1 to 4096 bytes.
+   *
+   * Throws `InvalidState` before the handshake is complete, `InvalidArgument` for a label of more than 249 bytes.
+   */
+  exportKeyingMaterial(label: string, context: Uint8Array, length: number): Buffer
+  /**
    * Client: the session and the peer's transport parameters, to be given to `setSession` of a later connection to the
    * same server; null as long as the server has sent no ticket. It holds secrets.
    */
@@ -892,6 +908,21 @@ export interface CertificateIssuer {
   certificate: string | Uint8Array
   /** The issuer's private key, PKCS#8, PEM or DER. */
   key: string | Uint8Array
+}
+
+/** Which check failed on which of the peer's certificates. */
+export interface ChainFailure {
+  /** The check, by the codes of `RefusedChain`; `ChainInvalid` for one that has no code there. */
+  check: string
+  /**
+   * The certificate's place in the chain as the peer sent it, the leaf being 0; the length of the chain stands for a trust
+   * anchor.
+   */
+  index: number
+  /** The certificate's subject, for people to read. */
+  subject: string
+  /** BoringSSL's words, for people to read. */
+  message: string
 }
 
 /** What a record of changes says. A record is three numbers: the kind, the `key` of the connection, a value. */
@@ -1628,9 +1659,15 @@ export type StreamWrite =
 
 /** What the TLS part of connections is made of. */
 export interface TlsSettings {
-  /** Our keys and chains; the first that suits the peer is used. None by default. */
+  /**
+   * Our keys and chains. A server shows the first that is for the name asked for (SNI), else the first that the client's
+   * algorithms permit. None by default.
+   */
   credentials?: Array<Credential>
-  /** Trust anchors, PEM, any number in each element. None by default: the system's are not loaded. */
+  /**
+   * Trust anchors, PEM, any number in each element: roots, intermediates, or peers' own certificates. None by default: the
+   * system's are not loaded.
+   */
   ca?: Array<Uint8Array>
   /** Trust anchors, DER, one in each element: many of them load faster so. */
   caDer?: Array<Uint8Array>
@@ -1646,6 +1683,16 @@ export interface TlsSettings {
   groups?: string
   /** Server: hand out session tickets, so that a returning client may resume. Default false. */
   sessionTickets?: boolean
+  /**
+   * Server: how long a session ticket is good for, in seconds, 1 to 604800 (RFC 8446 §4.6.1); a fraction is dropped.
+   * Default 3600. Whoever resumes is not judged again; where a server judges at all, he gets no new ticket either.
+   */
+  ticketLifetime?: number
+  /**
+   * Client: have the server's chain judged again when a session is resumed. Needs `setVerification` with `Chain` or
+   * `Application`: a resumption fails without. Default false.
+   */
+  verifyResumed?: boolean
 }
 
 /** Transport parameters (RFC 9000 §18.2). Times are in milliseconds. */

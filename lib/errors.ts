@@ -1,5 +1,5 @@
 import type { POJO } from '@matrixai/errors';
-import type { CryptoError } from './native';
+import type { ChainFailure, CryptoError } from './native';
 import type { PunchAttempt } from './punch';
 import type { ConnectionError } from './types';
 import { AbstractError } from '@matrixai/errors';
@@ -196,16 +196,21 @@ class ErrorQUICConnectionLocal<T = unknown> extends ErrorQUICConnection<T> {
   }
 }
 
-/** We refused the peer in the handshake; `data.errorCode` is a `CryptoError`. */
+/**
+ * We refused the peer in the handshake; `data.errorCode` is a `CryptoError`. Where the chain was checked against `ca`,
+ * `data.chainFailure` says which check failed on which certificate; the peer isn't told.
+ */
 class ErrorQUICConnectionLocalTLS<T = unknown> extends ErrorQUICConnectionLocal<T> {
   static override description = 'QUIC Connection local TLS error';
-  declare data: POJO & ConnectionError & { errorCode: CryptoError };
+  declare data: POJO & LocalTLSData;
 
   // eslint-disable-next-line @typescript-eslint/no-useless-constructor -- `data` is a must
-  constructor(message: string | undefined, options: Options<T, POJO & ConnectionError & { errorCode: CryptoError }>) {
+  constructor(message: string | undefined, options: Options<T, POJO & LocalTLSData>) {
     super(message, options);
   }
 }
+
+type LocalTLSData = ConnectionError & { errorCode: CryptoError; chainFailure?: ChainFailure };
 
 /** The peer closed the connection; `data` holds what it told us. Normal closing too. */
 class ErrorQUICConnectionPeer<T = unknown> extends ErrorQUICConnection<T> {

@@ -107,6 +107,12 @@ class EventQUICConnectionSend extends EventQUICConnection<{
   address: string;
 }> {}
 
+/**
+ * Client: the server handed out a ticket. The bytes resume the session on a later dial (`session`); they hold secrets.
+ * Each is best used once: who listens in could link connections that resume the same.
+ */
+class EventQUICConnectionSession extends EventQUICConnection<Uint8Array> {}
+
 abstract class EventQUICStream<T = undefined> extends EventQUIC<T> {}
 
 class EventQUICStreamDestroy extends EventQUICStream {}
@@ -164,6 +170,7 @@ export {
   EventQUICConnectionStream,
   EventQUICConnectionSend,
   EventQUICConnectionDatagram,
+  EventQUICConnectionSession,
   EventQUICStream,
   EventQUICStreamDestroy,
   EventQUICStreamDestroyed,

@@ -1,5 +1,6 @@
 /** The only importer of the addon: its classes as they are, and helpers for what it answers in packed form. */
 import type {
+  ChainFailure,
   Connection as NativeConnection,
   ConnectionStats,
   EndpointOptions,
@@ -128,7 +129,17 @@ export type {
   ConnectionStats as Stats,
   Address as Host,
 } from '../index.js';
-export type { NativeConnection, ConnectionStats, EndpointOptions, EndpointStats, Heard, PathStats, Quiche, TlsSettings };
+export type {
+  ChainFailure,
+  NativeConnection,
+  ConnectionStats,
+  EndpointOptions,
+  EndpointStats,
+  Heard,
+  PathStats,
+  Quiche,
+  TlsSettings,
+};
 export {
   ChangeKind,
   CryptoError,
