@@ -795,31 +795,28 @@ export declare class TrustAnchors {
   get unreadable(): number
 }
 
-/**
- * A bound UDP socket, Linux only. An endpoint receives from it and flushes to it; somebody else waits for it, by a second
- * descriptor, and closes that one. The port is free when both are closed.
- */
+/** A bound UDP socket, Linux only. An endpoint receives from it and flushes to it. A thread of its own waits for it. */
 export declare class UdpSocket {
   /** Binds a socket. Throws `SocketFailed` where the system refuses, or has no such sockets. */
   static bind(options: UdpSocketOptions): UdpSocket
-  /** A second descriptor, for whoever waits for datagrams. Closed by `close`, until `handOver`. */
-  share(): number
-  /** Says that the second descriptor has an owner, who will close it. */
-  handOver(): void
-  /** Sets whether others may bind the same port. */
-  setReuseAddr(reuseAddr: boolean): void
+  /** Begins to wait for the socket: `ready` is called once for each `wait`. It doesn't keep the process alive. */
+  watch(ready: () => void): void
+  /**
+   * Asks for one call of `ready`: when something has come, or also, if `forRoom`, when the socket takes datagrams again.
+   * Answers false, and does nothing, if there is nothing to wait for: the last `receiveFrom` found datagrams, and there
+   * may be more. Throws `SocketFailed` when the socket is dead.
+   */
+  wait(forRoom: boolean): boolean
   /** Where it is bound. */
   address(): Address
   /** What it did so far. */
   stats(): UdpSocketStats
   /**
-   * Keeps a datagram that somebody else has read from the socket, for the next `receiveFrom`. With the first one of a
-   * turn, takes what stands behind it in the socket. `host` may name its scope as the system does: `fe80::1%eth0`.
+   * Sends one datagram as it is. `host` may name its scope as the system does: `fe80::1%eth0`. Answers 0 if the system
+   * took it, its error number if it refused, and -1 if the datagram is kept until it takes it: `wait(true)`, and flush.
    */
-  hand(data: Uint8Array, host: string, port: number): void
-  /** After a blocked flush, takes the first datagram out, or null, for somebody who can wait until the socket takes it. */
-  takeLeftover(): LeftoverDatagram | null
-  /** Closes our descriptor, and the second one if nobody has it. What isn't sent is dropped. */
+  send(data: Uint8Array, host: string, port: number): number
+  /** Closes it. What isn't sent is dropped, and `ready` is called no more, but for a call that is under way. */
   close(): void
 }
 
@@ -1277,7 +1274,7 @@ export declare enum Flushed {
   Done = 0,
   /** As much was sent as one turn may: let others run, then go on. */
   More = 1,
-  /** The system takes no more: `takeLeftover`, and go on when that is sent. */
+  /** The system takes no more: `wait(true)`, and go on then. */
   Blocked = 2,
   /** The socket is dead. */
   Dead = 3,
@@ -1308,16 +1305,6 @@ export interface Heard {
 
 /** What was heard outside of connections. */
 export type HeardKind = 'Punch' | 'PunchAnswer' | 'ObserveAnswer' | 'Anything'
-
-/** A datagram that waits until the socket takes it. */
-export interface LeftoverDatagram {
-  /** Its bytes. */
-  data: Buffer
-  /** Where it goes to. */
-  host: string
-  /** Where it goes to. */
-  port: number
-}
 
 /** Length of the longest connection id, in bytes (RFC 9000 §17.2). */
 export declare const MAX_CONN_ID_LEN: number
@@ -1749,8 +1736,8 @@ export interface UdpSocketOptions {
   recvBufferSize: number
   /** The same for sending. */
   sendBufferSize: number
-  /** Lets the kernel cut bursts into datagrams, where it can. Default true. */
-  segments?: boolean
+  /** Lets the kernel cut bursts into datagrams and merge those that come, where it can. Default true. */
+  offload?: boolean
 }
 
 /** What a socket did so far. */
@@ -1759,7 +1746,7 @@ export interface UdpSocketStats {
   recvBufferSize: number
   /** The same for sending. */
   sendBufferSize: number
-  /** Datagrams taken in, those included that were handed over. */
+  /** Datagrams taken in. */
   received: number
   /** Datagrams that the system took. */
   sent: number
@@ -1769,6 +1756,8 @@ export interface UdpSocketStats {
   blocked: number
   /** Whether the kernel cuts bursts into datagrams. */
   segments: boolean
+  /** Whether it merges those that come one after the other. */
+  merges: boolean
 }
 
 /** A transport parameter that quiche doesn't know. */
