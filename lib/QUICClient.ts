@@ -26,6 +26,7 @@ import QUICConnection from './QUICConnection';
 import QUICSocket from './QUICSocket';
 import { resolveHost, toPort, validateTarget } from './utils/address';
 import Emitter from './utils/emitter';
+import { expectStopOptions } from './utils/expect';
 import { Cancellable, onAbort, promise, unlessAborted } from './utils/promise';
 import { onTimeout } from './utils/timer';
 
@@ -134,6 +135,7 @@ class QUICClient extends Emitter implements ConnectionOwner, SocketUser, AsyncDi
 
   /** Ends the connection, as `QUICConnection.stop` does, and stops the socket if it is the client's own. */
   async destroy(options: StopOptions = {}): Promise<void> {
+    expectStopOptions(options);
     // Once more, so that force ends the waiting of a call without.
     if (this.#destroying !== undefined) void this.connection.stop(options);
     this.#destroying ??= this.#destroy(options);

@@ -18,18 +18,20 @@ import type {
 import type { TLSInfo } from './tls';
 import type QUICStream from './QUICStream';
 import { DATAGRAM_QUEUE } from './config';
+import Confirmation from './confirmation';
 import { next } from './connectionState';
 import Datagrams from './datagrams';
 import { errorOfEnd, local } from './endings';
 import * as errors from './errors';
 import * as events from './events';
-import { ChangeKind, ConnectionErrorCode, Shutdown } from './native';
+import { ChangeKind, ConnectionErrorCode } from './native';
 import QUICConnectionId from './QUICConnectionId';
 import { toCode, toReason } from './reasons';
 import StreamTable from './StreamTable';
 import { readTLS } from './tls';
 import { toCanonicalIP } from './utils/address';
 import Emitter from './utils/emitter';
+import { expectBytes, expectStopOptions, expectStreamType } from './utils/expect';
 import { onAbort, promise, quiet } from './utils/promise';
 import { onTimeout } from './utils/timer';
 import Verification from './verification';
@@ -96,7 +98,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   /** Ends the waiting of a stop that isn't forced. */
   #hurry: (() => void) | undefined;
   readonly #established = promise();
-  readonly #confirmed = promise();
+  readonly #confirmation = new Confirmation();
   readonly #closed = promise();
 
   /** @internal Connections are made by clients and servers. */
@@ -112,7 +114,6 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     this.#ids = this.#readIds();
     this.#remote = this.#readRemote();
     void quiet(this.#established.p);
-    void quiet(this.#confirmed.p);
   }
 
   /** The settings it was made with. */
@@ -167,7 +168,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
    * the connection's error.
    */
   get confirmed(): Promise<void> {
-    return this.#confirmed.p;
+    return this.#confirmation.p;
   }
 
   get stats(): QUICConnectionStats {
@@ -252,6 +253,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
    * @throws {errors.ErrorQUICConnectionNotRunning} it has ended
    */
   newStream(type: 'bidi' | 'uni' = 'bidi'): QUICStream {
+    expectStreamType(type);
     this.#expectRunning();
     return this.#streams.create(type);
   }
@@ -261,12 +263,14 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     type = 'bidi',
     signal,
   }: { type?: 'bidi' | 'uni'; signal?: AbortSignal } = {}): Promise<QUICStream> {
+    expectStreamType(type);
     this.#expectRunning();
     return this.#streams.open(type, signal);
   }
 
   /** Sends a datagram (RFC 9221), which may be lost. `false`: it is too large now, the queue is full, or nobody takes it. */
   sendDatagram(data: Uint8Array): boolean {
+    expectBytes(data, 'data');
     const isSent = this.#datagrams.send(data);
     this.#parts.driver.wake();
     return isSent;
@@ -283,6 +287,15 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   }
 
   /**
+   * Does nothing: connections are handed out started.
+   *
+   * @throws {errors.ErrorQUICConnectionClosed} it has ended, and can't begin anew
+   */
+  async start(): Promise<void> {
+    if (!this.#isLive) throw new errors.ErrorQUICConnectionClosed();
+  }
+
+  /**
    * Ends the connection. Can be called again and at any time: a forced stop ends the waiting of one that isn't.
    *
    * - `force: true`, the default: closes at once; open streams fail, and what is under way to the peer is dropped.
@@ -291,8 +304,11 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
    *
    * `timeout` and `signal` bound the waiting of the last two. A packet acknowledged is one that the peer's machine has; whether its
    * application has read it, only an answer can tell.
+   *
+   * @throws {RangeError} `errorCode` or `timeout` can't be
    */
   async stop(options: StopOptions = {}): Promise<void> {
+    expectStopOptions(options);
     if (this.#stopping === undefined || isImmediate(options)) this.#stopOptions = options;
     if (isImmediate(options)) this.#hurry?.();
     if (this.#stopping === undefined) {
@@ -377,7 +393,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
         this.#onConnected();
         break;
       case ChangeKind.Confirmed:
-        this.#confirmed.resolveP();
+        this.#confirmation.done();
         break;
       case ChangeKind.Ending:
         this.#onEnding();
@@ -390,6 +406,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
         this.#onSession();
         break;
       case ChangeKind.Stray:
+      case ChangeKind.Heard:
         break;
     }
   }
@@ -438,16 +455,8 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   }
 
   #onStreamOpened(id: number): void {
-    if (this.#state.status === 'running') {
-      this.tell(events.EventQUICConnectionStream, this.#streams.accept(id));
-      return;
-    }
-    const reason = new errors.ErrorQUICConnectionStopping();
-    const { reasonToCode } = this.#parts;
-    this.#handle.streamShutdown(id, Shutdown.Read, toCode(reasonToCode, 'read', reason));
-    // RFC 9000 §2.1: the second bit tells unidirectional streams, which we can't reset.
-    if ((id & 2) === 0) this.#handle.streamShutdown(id, Shutdown.Write, toCode(reasonToCode, 'write', reason));
-    this.#parts.driver.wake();
+    if (this.#state.status !== 'running') this.#streams.refuse(id, new errors.ErrorQUICConnectionStopping());
+    else this.tell(events.EventQUICConnectionStream, this.#streams.accept(id));
   }
 
   #onPath(): void {
@@ -467,7 +476,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     this.#logger.info(`Connection ${this.connectionId.toString()} ends: ${error.message}`);
     this.#verification?.abort(error);
     this.#established.rejectP(error);
-    this.#confirmed.rejectP(error);
+    this.#confirmation.fail(error);
     this.#streams.end(error, keepsReceived);
     this.#datagrams.end();
     this.#hurry?.();
@@ -482,6 +491,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     if (this.#state.status === 'closing') {
       this.#advance({ status: 'closed', error: this.#state.error });
       this.#held = undefined;
+      this.#confirmation.cancel();
       this.#closed.resolveP();
     }
     return true;
@@ -525,10 +535,18 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     }
     this.#end(local({ isApp, errorCode, reason }), false);
     // After what this turn has to send: quiche never gets to say goodbye if its last handshake packet hasn't gone out.
-    this.#parts.driver.watch(() => {
-      this.#closeNative({ isApp, errorCode, reason });
-      return true;
-    });
+    const close = () =>
+      this.#parts.driver.watch(() => {
+        this.#closeNative({ isApp, errorCode, reason });
+        return true;
+      });
+    // quiche sends a code of QUIC's own in a Handshake packet until then, which a server may have lost the keys for.
+    if (!isApp) this.#confirmation.whenDone(this.#activePath, close);
+    else close();
+  }
+
+  get #activePath(): PathStats | undefined {
+    return this.#handle.pathStats().find((path) => path.active);
   }
 
   #closeNative({ isApp = true, errorCode = 0, reason = new Uint8Array(0) }: StopOptions): void {
