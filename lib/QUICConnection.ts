@@ -395,7 +395,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   }
 
   #onSession(): void {
-    const session = this.#handle.session();
+    const session = this.#isLive ? this.#handle.session() : null;
     if (session !== null) this.tell(events.EventQUICConnectionSession, session);
   }
 
