@@ -12,7 +12,7 @@ const MiB = 1024 * 1024;
 const clientDefault: QUICConfig = {
   // The addon's list: Ed25519, ECDSA with SHA-256, 384, 512, RSA-PSS and RSA with the same.
   sigalgs: undefined,
-  // BoringSSL's own.
+  // BoringSSL's own: X25519MLKEM768, X25519, P-256, P-384.
   groups: undefined,
   verifyPeer: true,
   // Tickets, but not where a callback judges.

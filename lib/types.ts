@@ -101,7 +101,7 @@ type QUICConfig = {
   sigalgs?: string;
   /**
    * Colon separated list of groups for the key exchange, the preferred first, as BoringSSL names them: `X25519MLKEM768` is
-   * secure against quantum computers, for some microseconds and 2.3 KB more in the handshake.
+   * secure against quantum computers, for about 0.1 ms of CPU and 2.4 KB more in the handshake.
    */
   groups?: string;
   /** Whether the peer has to prove who it is. A server that doesn't verify asks for no certificate. */
