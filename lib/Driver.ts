@@ -1,12 +1,10 @@
 import type { Endpoint, NativeConfig, NativeConnection } from './native';
 import type { Datagram, Transport, TransportSink } from './transport/Transport';
 import { CHANGE_STRIDE, ChangeKind } from './native';
+import { LONGEST_DELAY } from './utils/timer';
 
 /** Change records the addon may write before it has to be asked again. */
 const MAX_CHANGES = 1024;
-
-/** setTimeout takes no more; whoever wakes then asks again. */
-const MAX_DELAY = 0x7fff_ffff;
 
 /** A connection, as far as its driver knows it. */
 interface Driven {
@@ -26,6 +24,8 @@ interface DriverHost {
   admit(handle: NativeConnection, driver: Driver): Driven | undefined;
   /** Datagrams that are nobody's wait to be taken. */
   onStray(endpoint: Endpoint): void;
+  /** Probes that somebody waits for were heard. */
+  onHeard(): void;
   /** The socket is dead. */
   onDead(error: Error): void;
 }
@@ -174,6 +174,10 @@ class Driver implements TransportSink {
       this.#host.onStray(this.#endpoint);
       return;
     }
+    if (kind === ChangeKind.Heard) {
+      this.#host.onHeard();
+      return;
+    }
     const connection = this.#connections.get(key) ?? this.#admit(kind, key);
     // The key may be used again from here on.
     if (kind === ChangeKind.Closed) this.#connections.delete(key);
@@ -198,7 +202,7 @@ class Driver implements TransportSink {
     const at = performance.now() + ms;
     if (this.#timer !== undefined && this.#timerAt <= at) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(this.#onTimer, Math.min(ms, MAX_DELAY));
+    this.#timer = setTimeout(this.#onTimer, Math.min(ms, LONGEST_DELAY));
     this.#timerAt = at;
     if (!this.#isReferenced) this.#timer.unref();
   }

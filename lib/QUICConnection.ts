@@ -1,4 +1,5 @@
 import type { ResolvedConfig } from './config';
+import type { State } from './connectionState';
 import type { DatagramStats } from './datagrams';
 import type { Driven } from './Driver';
 import type { ConnectionStats, NativeConnection, PathStats } from './native';
@@ -14,9 +15,11 @@ import type {
   StreamCodeToReason,
   StreamReasonToCode,
 } from './types';
+import type { TLSInfo } from './tls';
 import type QUICStream from './QUICStream';
 import { DATAGRAM_QUEUE } from './config';
 import Confirmation from './confirmation';
+import { next } from './connectionState';
 import Datagrams from './datagrams';
 import { errorOfEnd, local } from './endings';
 import * as errors from './errors';
@@ -25,6 +28,7 @@ import { ChangeKind, ConnectionErrorCode } from './native';
 import QUICConnectionId from './QUICConnectionId';
 import { toCode, toReason } from './reasons';
 import StreamTable from './StreamTable';
+import { readTLS } from './tls';
 import { toCanonicalIP } from './utils/address';
 import Emitter from './utils/emitter';
 import { expectBytes, expectStopOptions, expectStreamType } from './utils/expect';
@@ -64,23 +68,6 @@ type ConnectionParts = {
   logger: LoggerLike;
 };
 
-type State =
-  | { readonly status: 'starting' }
-  | { readonly status: 'running' }
-  /** Waits for its streams to end. */
-  | { readonly status: 'stopping' }
-  /** Says goodbye, or heard it. */
-  | { readonly status: 'closing'; readonly error: errors.ErrorQUICConnection }
-  | { readonly status: 'closed'; readonly error: errors.ErrorQUICConnection };
-
-const next: Record<State['status'], readonly State['status'][]> = {
-  starting: ['running', 'closing'],
-  running: ['stopping', 'closing'],
-  stopping: ['closing'],
-  closing: ['closed'],
-  closed: [],
-};
-
 /** Counters of a connection. */
 type QUICConnectionStats = ConnectionStats & {
   paths: PathStats[];
@@ -105,6 +92,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   #ids: { own: QUICConnectionId; peer: QUICConnectionId };
   #remote: { host: Host; port: Port };
   #remoteCerts: Uint8Array[] = [];
+  #tls: TLSInfo | undefined;
   #stopping: Promise<void> | undefined;
   #stopOptions: StopOptions = {};
   /** Ends the waiting of a stop that isn't forced. */
@@ -222,6 +210,23 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   /** The peer's chain, DER, leaf first; empty if it showed none. */
   getRemoteCertsChain(): Uint8Array[] {
     return this.#remoteCerts;
+  }
+
+  /** What the two ends agreed on; `undefined` before the handshake is complete. */
+  get tls(): TLSInfo | undefined {
+    return this.#tls;
+  }
+
+  /**
+   * Secret bytes that only the two ends of this connection can compute (RFC 8446 §7.5, RFC 5705): equal at both for equal
+   * arguments, other than any other connection's. Who signs them proves to be at the other end of this very connection.
+   *
+   * @param length - 1 to 4096 bytes
+   * @throws as `newStream` does; the addon's `OutOfRange`, and its `InvalidArgument` for a label of more than 249 bytes
+   */
+  exportKeyingMaterial(label: string, context: Uint8Array = new Uint8Array(0), length = 32): Uint8Array {
+    this.#expectRunning();
+    return this.#handle.exportKeyingMaterial(label, context, length);
   }
 
   /** Nobody sends its trust anchors: always empty. */
@@ -398,7 +403,10 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
         this.#finish();
         break;
       case ChangeKind.Session:
+        this.#onSession();
+        break;
       case ChangeKind.Stray:
+      case ChangeKind.Heard:
         break;
     }
   }
@@ -419,12 +427,18 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     this.#ids = this.#readIds();
     this.#remote = this.#readRemote();
     this.#remoteCerts = this.#handle.peerCertChain() ?? [];
+    this.#tls = readTLS(this.#handle);
     this.#advance({ status: 'running' });
     // Whoever awaits the connection runs now; what else happened is told when it has had time to listen.
     this.#held = [];
     setImmediate(() => this.#release());
     this.#established.resolveP();
     this.#owner?.onConnected(this);
+  }
+
+  #onSession(): void {
+    const session = this.#handle.session();
+    if (session !== null) this.tell(events.EventQUICConnectionSession, session);
   }
 
   #release(): void {

@@ -1,5 +1,6 @@
 import type { POJO } from '@matrixai/errors';
-import type { CryptoError } from './native';
+import type { ChainFailure, CryptoError } from './native';
+import type { PunchAttempt } from './punch';
 import type { ConnectionError } from './types';
 import { AbstractError } from '@matrixai/errors';
 
@@ -60,6 +61,31 @@ class ErrorQUICSocketInvalidSendAddress<T = unknown> extends ErrorQUICSocket<T> 
 /** The system took the socket away, or a fault of ours: `cause` says more. */
 class ErrorQUICSocketInternal<T = unknown> extends ErrorQUICSocket<T> {
   static override description = 'QUIC Socket internal error';
+}
+
+/** A punch: `data.tried` tells which addresses were punched, and how often. */
+abstract class ErrorQUICSocketPunch<T = unknown> extends ErrorQUICSocket<T> {
+  declare data: POJO & { tried: PunchAttempt[] };
+
+  // eslint-disable-next-line @typescript-eslint/no-useless-constructor -- `data` is a must
+  constructor(message: string | undefined, options: Options<T, POJO & { tried: PunchAttempt[] }>) {
+    super(message, options);
+  }
+}
+
+/** Nobody answered a punch in time: the peer didn't punch, or a NAT between lets nobody in. Go by a relay. */
+class ErrorQUICSocketPunchTimeout<T = unknown> extends ErrorQUICSocketPunch<T> {
+  static override description = 'QUIC Socket punched in vain';
+}
+
+/** The signal gave a punch up; `cause` is its reason. */
+class ErrorQUICSocketPunchAborted<T = unknown> extends ErrorQUICSocketPunch<T> {
+  static override description = 'QUIC Socket punch was given up';
+}
+
+/** Nobody told our address: the one asked isn't there, doesn't answer questions, or has too many to answer. */
+class ErrorQUICSocketObserveTimeout<T = unknown> extends ErrorQUICSocket<T> {
+  static override description = 'QUIC Socket asked for its address in vain';
 }
 
 class ErrorQUICClient<T = unknown> extends ErrorQUIC<T> {
@@ -170,16 +196,21 @@ class ErrorQUICConnectionLocal<T = unknown> extends ErrorQUICConnection<T> {
   }
 }
 
-/** We refused the peer in the handshake; `data.errorCode` is a `CryptoError`. */
+/**
+ * We refused the peer in the handshake; `data.errorCode` is a `CryptoError`. Where the chain was checked against `ca`,
+ * `data.chainFailure` says which check failed on which certificate; the peer isn't told.
+ */
 class ErrorQUICConnectionLocalTLS<T = unknown> extends ErrorQUICConnectionLocal<T> {
   static override description = 'QUIC Connection local TLS error';
-  declare data: POJO & ConnectionError & { errorCode: CryptoError };
+  declare data: POJO & LocalTLSData;
 
   // eslint-disable-next-line @typescript-eslint/no-useless-constructor -- `data` is a must
-  constructor(message: string | undefined, options: Options<T, POJO & ConnectionError & { errorCode: CryptoError }>) {
+  constructor(message: string | undefined, options: Options<T, POJO & LocalTLSData>) {
     super(message, options);
   }
 }
+
+type LocalTLSData = ConnectionError & { errorCode: CryptoError; chainFailure?: ChainFailure };
 
 /** The peer closed the connection; `data` holds what it told us. Normal closing too. */
 class ErrorQUICConnectionPeer<T = unknown> extends ErrorQUICConnection<T> {
@@ -282,6 +313,10 @@ export {
   ErrorQUICSocketInvalidBindAddress,
   ErrorQUICSocketInvalidSendAddress,
   ErrorQUICSocketInternal,
+  ErrorQUICSocketPunch,
+  ErrorQUICSocketPunchTimeout,
+  ErrorQUICSocketPunchAborted,
+  ErrorQUICSocketObserveTimeout,
   ErrorQUICClient,
   ErrorQUICClientDestroyed,
   ErrorQUICClientCreateTimeout,

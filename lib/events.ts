@@ -40,11 +40,9 @@ type StrayDatagram = {
   data: Uint8Array;
   host: Host;
   port: Port;
-  /** The 16 bytes of a punch packet made by `sendPunch`; `null` for anything else. */
-  punchNonce: Uint8Array | null;
 };
 
-/** A datagram came that belongs to no connection: a punch packet, or anything a stranger may send. */
+/** A datagram came that belongs to no connection and is no punch of ours: anything that a stranger may send. */
 class EventQUICSocketDatagram extends EventQUICSocket<StrayDatagram> {}
 
 abstract class EventQUICClient<T = undefined> extends EventQUIC<T> {}
@@ -109,6 +107,12 @@ class EventQUICConnectionSend extends EventQUICConnection<{
   address: string;
 }> {}
 
+/**
+ * Client: the server handed out a ticket. The bytes resume the session on a later dial (`session`); they hold secrets.
+ * Each is best used once: who listens in could link connections that resume the same.
+ */
+class EventQUICConnectionSession extends EventQUICConnection<Uint8Array> {}
+
 abstract class EventQUICStream<T = undefined> extends EventQUIC<T> {}
 
 class EventQUICStreamDestroy extends EventQUICStream {}
@@ -166,6 +170,7 @@ export {
   EventQUICConnectionStream,
   EventQUICConnectionSend,
   EventQUICConnectionDatagram,
+  EventQUICConnectionSession,
   EventQUICStream,
   EventQUICStreamDestroy,
   EventQUICStreamDestroyed,

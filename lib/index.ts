@@ -22,6 +22,9 @@ export type { QUICServerOptions } from './QUICServer';
 export type { QUICSocketLimits, QUICSocketOptions, QUICSocketStats } from './QUICSocket';
 export type { StrayDatagram } from './events';
 export type { DatagramStats } from './datagrams';
+export type { ObserveOptions } from './observe';
+export type { PunchAttempt, PunchOptions, PunchResult, PunchStats } from './punch';
+export type { TLSInfo } from './tls';
 export type { NativeLogLevel } from './logging';
 export type {
   BoundAddress,

@@ -1,9 +1,11 @@
 /** The only importer of the addon: its classes as they are, and helpers for what it answers in packed form. */
 import type {
+  ChainFailure,
   Connection as NativeConnection,
   ConnectionStats,
   EndpointOptions,
   EndpointStats,
+  Heard,
   PathStats,
   TlsSettings,
 } from '../index.js';
@@ -127,7 +129,17 @@ export type {
   ConnectionStats as Stats,
   Address as Host,
 } from '../index.js';
-export type { NativeConnection, ConnectionStats, EndpointOptions, EndpointStats, PathStats, Quiche, TlsSettings };
+export type {
+  ChainFailure,
+  NativeConnection,
+  ConnectionStats,
+  EndpointOptions,
+  EndpointStats,
+  Heard,
+  PathStats,
+  Quiche,
+  TlsSettings,
+};
 export {
   ChangeKind,
   CryptoError,

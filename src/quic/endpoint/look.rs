@@ -87,6 +87,9 @@ impl Endpoint {
 
     fn look_at_handshake(&mut self, key: usize, connection: &mut Connection) -> Result<()> {
         let slot = &mut self.slots[key];
+        if slot.phase < Phase::Connected {
+            connection.keep_verdict_short()?;
+        }
         if slot.phase == Phase::Handshaking && connection.is_verification_pending() {
             slot.phase = Phase::Verifying;
             self.changes.push_back(Change::Verify(key));
