@@ -1,4 +1,4 @@
-import type { ResolvedConfig } from './config';
+import type { ConnectionOwner, ConnectionParts } from './connectionParts';
 import type { State } from './connectionState';
 import type { DatagramStats } from './datagrams';
 import type { Driven } from './Driver';
@@ -12,8 +12,6 @@ import type {
   Port,
   QUICConfig,
   StopOptions,
-  StreamCodeToReason,
-  StreamReasonToCode,
 } from './types';
 import type { TLSInfo } from './tls';
 import type QUICStream from './QUICStream';
@@ -35,38 +33,6 @@ import { expectBytes, expectStopOptions, expectStreamType } from './utils/expect
 import { onAbort, promise, quiet } from './utils/promise';
 import { onTimeout } from './utils/timer';
 import Verification from './verification';
-
-/** What a connection needs of whoever drives it. */
-interface ConnectionDriver {
-  /** Something may want to be sent. */
-  wake(): void;
-  /** Calls `check` at the end of each turn until it answers true. */
-  watch(check: () => boolean): void;
-}
-
-/** Whom a connection belongs to. */
-interface ConnectionOwner {
-  /** @internal The handshake is complete and the peer trusted: whoever wants to listen to the connection does so now. */
-  onConnected(connection: QUICConnection): void;
-  /** @internal The connection ends. */
-  onEnd(connection: QUICConnection, error: errors.ErrorQUICConnection): void;
-}
-
-/** What a connection is made of. */
-type ConnectionParts = {
-  type: 'client' | 'server';
-  handle: NativeConnection;
-  driver: ConnectionDriver;
-  config: ResolvedConfig;
-  /** Where the socket is bound. */
-  local: { host: Host; port: Port };
-  owner?: ConnectionOwner;
-  /** Client: whom the server should prove to be. */
-  serverName: string | null;
-  reasonToCode?: StreamReasonToCode;
-  codeToReason?: StreamCodeToReason;
-  logger: LoggerLike;
-};
 
 /** Counters of a connection. */
 type QUICConnectionStats = ConnectionStats & {
@@ -608,5 +574,5 @@ function isImmediate({ force = true, flush = false }: StopOptions): boolean {
   return force && !flush;
 }
 
-export type { ConnectionDriver, ConnectionOwner, ConnectionParts, QUICConnectionStats };
+export type { QUICConnectionStats };
 export default QUICConnection;
