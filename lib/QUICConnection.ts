@@ -395,6 +395,8 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   }
 
   #onSession(): void {
+    // The end is told last.
+    if (!this.#isLive) return;
     const session = this.#handle.session();
     if (session !== null) this.tell(events.EventQUICConnectionSession, session);
   }
