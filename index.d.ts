@@ -563,6 +563,22 @@ export declare class Connection {
    */
   settleVerification(alert?: number | undefined | null): boolean
   /**
+   * What was wrong with the peer's certificates, where BoringSSL judged them (`setVerification('Chain')`) and refused; null
+   * if it did not. Answers at any time.
+   */
+  chainFailure(): ChainFailure | null
+  /** The cipher suite, by the standard's name, as `TLS_AES_128_GCM_SHA256`; null before the handshake has one. */
+  cipher(): string | null
+  /** The group of the key exchange, by BoringSSL's name, as `X25519MLKEM768`; null before the handshake has one. */
+  group(): string | null
+  /**
+   * Keying material that only the two ends of this connection can compute (RFC 8446 §7.5, RFC 5705): the same at both for
+   * the same arguments, other than any other connection's. `length` is 1 to 4096 bytes.
+   *
+   * Throws `InvalidState` before the handshake is complete, `InvalidArgument` for a label of more than 249 bytes.
+   */
+  exportKeyingMaterial(label: string, context: Uint8Array, length: number): Buffer
+  /**
    * Client: the session and the peer's transport parameters, to be given to `setSession` of a later connection to the
    * same server; null as long as the server has sent no ticket. It holds secrets.
    */
@@ -779,31 +795,28 @@ export declare class TrustAnchors {
   get unreadable(): number
 }
 
-/**
- * A bound UDP socket, Linux only. An endpoint receives from it and flushes to it; somebody else waits for it, by a second
- * descriptor, and closes that one. The port is free when both are closed.
- */
+/** A bound UDP socket, Linux only. An endpoint receives from it and flushes to it. A thread of its own waits for it. */
 export declare class UdpSocket {
   /** Binds a socket. Throws `SocketFailed` where the system refuses, or has no such sockets. */
   static bind(options: UdpSocketOptions): UdpSocket
-  /** A second descriptor, for whoever waits for datagrams. Closed by `close`, until `handOver`. */
-  share(): number
-  /** Says that the second descriptor has an owner, who will close it. */
-  handOver(): void
-  /** Sets whether others may bind the same port. */
-  setReuseAddr(reuseAddr: boolean): void
+  /** Begins to wait for the socket: `ready` is called once for each `wait`. It doesn't keep the process alive. */
+  watch(ready: () => void): void
+  /**
+   * Asks for one call of `ready`: when something has come, or also, if `forRoom`, when the socket takes datagrams again.
+   * Answers false, and does nothing, if there is nothing to wait for: the last `receiveFrom` found datagrams, and there
+   * may be more. Throws `SocketFailed` when the socket is dead.
+   */
+  wait(forRoom: boolean): boolean
   /** Where it is bound. */
   address(): Address
   /** What it did so far. */
   stats(): UdpSocketStats
   /**
-   * Keeps a datagram that somebody else has read from the socket, for the next `receiveFrom`. With the first one of a
-   * turn, takes what stands behind it in the socket. `host` may name its scope as the system does: `fe80::1%eth0`.
+   * Sends one datagram as it is. `host` may name its scope as the system does: `fe80::1%eth0`. Answers 0 if the system
+   * took it, its error number if it refused, and -1 if the datagram is kept until it takes it: `wait(true)`, and flush.
    */
-  hand(data: Uint8Array, host: string, port: number): void
-  /** After a blocked flush, takes the first datagram out, or null, for somebody who can wait until the socket takes it. */
-  takeLeftover(): LeftoverDatagram | null
-  /** Closes our descriptor, and the second one if nobody has it. What isn't sent is dropped. */
+  send(data: Uint8Array, host: string, port: number): number
+  /** Closes it. What isn't sent is dropped, and `ready` is called no more, but for a call that is under way. */
   close(): void
 }
 
@@ -892,6 +905,21 @@ export interface CertificateIssuer {
   certificate: string | Uint8Array
   /** The issuer's private key, PKCS#8, PEM or DER. */
   key: string | Uint8Array
+}
+
+/** Which check failed on which of the peer's certificates. */
+export interface ChainFailure {
+  /** The check, by the codes of `RefusedChain`; `ChainInvalid` for one that has no code there. */
+  check: string
+  /**
+   * The certificate's place in the chain as the peer sent it, the leaf being 0; the length of the chain stands for a trust
+   * anchor.
+   */
+  index: number
+  /** The certificate's subject, for people to read. */
+  subject: string
+  /** BoringSSL's words, for people to read. */
+  message: string
 }
 
 /** What a record of changes says. A record is three numbers: the kind, the `key` of the connection, a value. */
@@ -1246,7 +1274,7 @@ export declare enum Flushed {
   Done = 0,
   /** As much was sent as one turn may: let others run, then go on. */
   More = 1,
-  /** The system takes no more: `takeLeftover`, and go on when that is sent. */
+  /** The system takes no more: `wait(true)`, and go on then. */
   Blocked = 2,
   /** The socket is dead. */
   Dead = 3,
@@ -1277,16 +1305,6 @@ export interface Heard {
 
 /** What was heard outside of connections. */
 export type HeardKind = 'Punch' | 'PunchAnswer' | 'ObserveAnswer' | 'Anything'
-
-/** A datagram that waits until the socket takes it. */
-export interface LeftoverDatagram {
-  /** Its bytes. */
-  data: Buffer
-  /** Where it goes to. */
-  host: string
-  /** Where it goes to. */
-  port: number
-}
 
 /** Length of the longest connection id, in bytes (RFC 9000 §17.2). */
 export declare const MAX_CONN_ID_LEN: number
@@ -1628,9 +1646,15 @@ export type StreamWrite =
 
 /** What the TLS part of connections is made of. */
 export interface TlsSettings {
-  /** Our keys and chains; the first that suits the peer is used. None by default. */
+  /**
+   * Our keys and chains. A server shows the first that is for the name asked for (SNI), else the first that the client's
+   * algorithms permit. None by default.
+   */
   credentials?: Array<Credential>
-  /** Trust anchors, PEM, any number in each element. None by default: the system's are not loaded. */
+  /**
+   * Trust anchors, PEM, any number in each element: roots, intermediates, or peers' own certificates. None by default: the
+   * system's are not loaded.
+   */
   ca?: Array<Uint8Array>
   /** Trust anchors, DER, one in each element: many of them load faster so. */
   caDer?: Array<Uint8Array>
@@ -1646,6 +1670,16 @@ export interface TlsSettings {
   groups?: string
   /** Server: hand out session tickets, so that a returning client may resume. Default false. */
   sessionTickets?: boolean
+  /**
+   * Server: how long a session ticket is good for, in seconds, 1 to 604800 (RFC 8446 §4.6.1); a fraction is dropped.
+   * Default 3600. Whoever resumes is not judged again; where a server judges at all, he gets no new ticket either.
+   */
+  ticketLifetime?: number
+  /**
+   * Client: have the server's chain judged again when a session is resumed. Needs `setVerification` with `Chain` or
+   * `Application`: a resumption fails without. Default false.
+   */
+  verifyResumed?: boolean
 }
 
 /** Transport parameters (RFC 9000 §18.2). Times are in milliseconds. */
@@ -1702,8 +1736,8 @@ export interface UdpSocketOptions {
   recvBufferSize: number
   /** The same for sending. */
   sendBufferSize: number
-  /** Lets the kernel cut bursts into datagrams, where it can. Default true. */
-  segments?: boolean
+  /** Lets the kernel cut bursts into datagrams and merge those that come, where it can. Default true. */
+  offload?: boolean
 }
 
 /** What a socket did so far. */
@@ -1712,7 +1746,7 @@ export interface UdpSocketStats {
   recvBufferSize: number
   /** The same for sending. */
   sendBufferSize: number
-  /** Datagrams taken in, those included that were handed over. */
+  /** Datagrams taken in. */
   received: number
   /** Datagrams that the system took. */
   sent: number
@@ -1722,6 +1756,8 @@ export interface UdpSocketStats {
   blocked: number
   /** Whether the kernel cuts bursts into datagrams. */
   segments: boolean
+  /** Whether it merges those that come one after the other. */
+  merges: boolean
 }
 
 /** A transport parameter that quiche doesn't know. */

@@ -1,12 +1,10 @@
 import type { Endpoint, NativeConfig, NativeConnection } from './native';
 import type { Datagram, Transport, TransportSink } from './transport/Transport';
 import { CHANGE_STRIDE, ChangeKind } from './native';
+import { LONGEST_DELAY } from './utils/timer';
 
 /** Change records the addon may write before it has to be asked again. */
 const MAX_CHANGES = 1024;
-
-/** setTimeout takes no more; whoever wakes then asks again. */
-const MAX_DELAY = 0x7fff_ffff;
 
 /** A connection, as far as its driver knows it. */
 interface Driven {
@@ -204,7 +202,7 @@ class Driver implements TransportSink {
     const at = performance.now() + ms;
     if (this.#timer !== undefined && this.#timerAt <= at) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(this.#onTimer, Math.min(ms, MAX_DELAY));
+    this.#timer = setTimeout(this.#onTimer, Math.min(ms, LONGEST_DELAY));
     this.#timerAt = at;
     if (!this.#isReferenced) this.#timer.unref();
   }

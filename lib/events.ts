@@ -58,6 +58,9 @@ class EventQUICClientError extends EventQUICClient<
 
 class EventQUICClientClose extends EventQUICClient<ErrorQUICClientSocketNotRunning | ErrorQUICConnection> {}
 
+/** Kept by name for programs written for `@matrixai/quic`; never dispatched: what the system can't send is lost on its way. */
+class EventQUICClientErrorSend extends EventQUICSocket<Error> {}
+
 abstract class EventQUICServer<T = undefined> extends EventQUIC<T> {}
 
 /** A newcomer, whose handshake is complete and whose certificate is trusted. */
@@ -96,6 +99,20 @@ class EventQUICConnectionStream extends EventQUICConnection<QUICStream> {}
 /** A datagram (RFC 9221) came from the peer. */
 class EventQUICConnectionDatagram extends EventQUICConnection<Uint8Array> {}
 
+/** Kept by name for programs written for `@matrixai/quic`; never dispatched: no event lies on the way of data. */
+class EventQUICConnectionSend extends EventQUICConnection<{
+  id: string;
+  msg: Uint8Array;
+  port: number;
+  address: string;
+}> {}
+
+/**
+ * Client: the server handed out a ticket. The bytes resume the session on a later dial (`session`); they hold secrets.
+ * Each is best used once: who listens in could link connections that resume the same.
+ */
+class EventQUICConnectionSession extends EventQUICConnection<Uint8Array> {}
+
 abstract class EventQUICStream<T = undefined> extends EventQUIC<T> {}
 
 class EventQUICStreamDestroy extends EventQUICStream {}
@@ -115,6 +132,9 @@ class EventQUICStreamCloseWrite extends EventQUICStream<
   ErrorQUICStreamLocalWrite | ErrorQUICStreamPeerWrite | undefined
 > {}
 
+/** Kept by name for programs written for `@matrixai/quic`; never dispatched: no event lies on the way of data. */
+class EventQUICStreamSend extends EventQUICStream {}
+
 export type { StrayDatagram };
 export {
   EventQUIC,
@@ -130,6 +150,7 @@ export {
   EventQUICClientDestroy,
   EventQUICClientDestroyed,
   EventQUICClientError,
+  EventQUICClientErrorSend,
   EventQUICClientClose,
   EventQUICServer,
   EventQUICServerConnection,
@@ -147,11 +168,14 @@ export {
   EventQUICConnectionError,
   EventQUICConnectionClose,
   EventQUICConnectionStream,
+  EventQUICConnectionSend,
   EventQUICConnectionDatagram,
+  EventQUICConnectionSession,
   EventQUICStream,
   EventQUICStreamDestroy,
   EventQUICStreamDestroyed,
   EventQUICStreamError,
   EventQUICStreamCloseRead,
   EventQUICStreamCloseWrite,
+  EventQUICStreamSend,
 };

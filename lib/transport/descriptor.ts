@@ -1,51 +1,38 @@
 import type { Endpoint } from '../native';
 import type { Host, Port } from '../types';
 import type { BoundAddress, Transport, TransportOptions, TransportSink, TransportStats } from './Transport';
+import { getSystemErrorName } from 'node:util';
 import { Flushed, UdpSocket } from '../native';
-import { isIPv6, socketType, toCanonicalIP } from '../utils/address';
-import * as socket from './socket';
+import { socketType, toCanonicalIP } from '../utils/address';
+import { LONGEST_DELAY } from '../utils/timer';
 
 /**
- * The fast transport, Linux only: dgram waits for datagrams and hands over the first one of a turn; the addon takes all
- * others from the same socket by itself, and sends in bursts.
+ * The fast transport, Linux only: the addon has the socket, takes what has come and sends in bursts. While datagrams come,
+ * each turn of the event loop takes some; when a turn has found none, a thread of the addon waits for more.
  */
 class DescriptorTransport implements Transport {
   readonly address: BoundAddress;
-  readonly #waiter: socket.Socket;
   readonly #udp: UdpSocket;
-  readonly #isIPv6Socket: boolean;
   #sink: TransportSink | undefined;
   #isTurnScheduled = false;
-  /** Whether a flush has to wait: for the next turn, or for room in the socket. */
-  #isPaused = false;
+  /** Why a flush has to wait: for the next turn, for room in the socket, or for nothing any more. */
+  #pause: 'turn' | 'room' | 'dead' | undefined;
   #lastStats: TransportStats | undefined;
+  /** The thread keeps no process alive: this does. */
+  readonly #reference = setInterval(() => undefined, LONGEST_DELAY);
 
-  /** Binds a socket. `undefined` where the system or this JavaScript engine can't: perhaps dgram alone can. */
-  static async open(options: TransportOptions): Promise<DescriptorTransport | undefined> {
-    let udp: UdpSocket;
+  /** Binds a socket. `undefined` where the system can't: perhaps dgram can, or says why not. */
+  static open(options: TransportOptions): DescriptorTransport | undefined {
     try {
-      udp = UdpSocket.bind({ ...options, segments: process.env['POLYKEY_QUIC_GSO'] !== '0' });
+      const offload = process.env['POLYKEY_QUIC_GSO'] !== '0';
+      return new DescriptorTransport(UdpSocket.bind({ ...options, offload }), options);
     } catch {
-      return undefined;
-    }
-    const waiter = socket.create(options);
-    try {
-      await socket.adopt(waiter, udp.share());
-      udp.handOver();
-      // libuv lets others bind the port; we don't.
-      udp.setReuseAddr(options.reuseAddr);
-      return new DescriptorTransport(waiter, udp, options);
-    } catch {
-      udp.close();
-      waiter.close();
       return undefined;
     }
   }
 
-  constructor(waiter: socket.Socket, udp: UdpSocket, options: TransportOptions) {
-    this.#waiter = waiter;
+  constructor(udp: UdpSocket, options: TransportOptions) {
     this.#udp = udp;
-    this.#isIPv6Socket = isIPv6(options.host);
     const { host, port } = udp.address();
     const canonical = toCanonicalIP(host);
     this.address = { host: canonical, port: port as Port, type: socketType(canonical, options.ipv6Only) };
@@ -57,10 +44,8 @@ class DescriptorTransport implements Transport {
 
   start(sink: TransportSink): void {
     this.#sink = sink;
-    this.#waiter.on('message', (data, { address, port }) => this.#onMessage(data, address, port));
-    this.#waiter.on('error', (error) => {
-      if (!socket.isPassing(error)) this.#sink?.onDead(error);
-    });
+    this.#udp.watch(this.#onReady);
+    this.#rest();
   }
 
   receive(endpoint: Endpoint): number {
@@ -68,75 +53,81 @@ class DescriptorTransport implements Transport {
   }
 
   flush(endpoint: Endpoint): 'done' | 'blocked' {
-    if (this.#isPaused) return 'blocked';
+    if (this.#pause !== undefined) return 'blocked';
     switch (endpoint.flushTo(this.#udp)) {
       case Flushed.Done:
         return 'done';
       case Flushed.More:
-        this.#isPaused = true;
+        this.#pause = 'turn';
         setImmediate(this.#resume);
         return 'blocked';
       case Flushed.Blocked:
-        this.#isPaused = true;
         this.#awaitRoom();
         return 'blocked';
       case Flushed.Dead:
-        this.#isPaused = true;
-        queueMicrotask(() => this.#sink?.onDead(new Error('the socket was closed by somebody else')));
+        this.#die();
         return 'blocked';
     }
   }
 
-  sendRaw(bytes: Uint8Array, host: Host, port: Port): Promise<void> {
-    return socket.send(this.#waiter, bytes, port, socket.reach(host, this.#isIPv6Socket));
+  async sendRaw(bytes: Uint8Array, host: Host, port: Port): Promise<void> {
+    const outcome = this.#udp.send(bytes, host, port);
+    if (outcome > 0) throw sendError(outcome, host, port);
+    if (outcome < 0) this.#awaitRoom();
   }
 
   setReferenced(isReferenced: boolean): void {
-    if (isReferenced) this.#waiter.ref();
-    else this.#waiter.unref();
+    if (isReferenced) this.#reference.ref();
+    else this.#reference.unref();
   }
 
   close(): Promise<void> {
     this.#sink = undefined;
+    clearInterval(this.#reference);
     this.#lastStats = this.#readStats();
-    // First ours, then dgram's, in one turn: with the second one the port is free.
     this.#udp.close();
-    return new Promise((resolve) => this.#waiter.close(() => resolve()));
+    return Promise.resolve();
   }
 
-  /**
-   * dgram reads on, one datagram after the other and 32 at most, until it finds none: so the addon takes what is there at
-   * once, and all is handled when dgram has ended.
-   */
-  #onMessage(data: Buffer, host: string, port: number): void {
-    if (this.#sink === undefined) return;
-    this.#udp.hand(data, host, port);
-    if (this.#isTurnScheduled) return;
-    this.#isTurnScheduled = true;
-    setImmediate(this.#takeTurn);
-  }
+  readonly #onReady = (): void => {
+    if (this.#pause === 'room') this.#resume();
+    this.#takeTurn();
+  };
 
   readonly #takeTurn = (): void => {
     this.#isTurnScheduled = false;
     this.#sink?.onReceivable(null);
+    this.#rest();
   };
 
-  /** The socket takes no more: dgram can wait until it does. */
-  #awaitRoom(): void {
-    const leftover = this.#udp.takeLeftover();
-    if (leftover === null) {
-      setImmediate(this.#resume);
+  /** Until something comes, if all that came is taken; else until the next turn. */
+  #rest(): void {
+    if (this.#sink === undefined || this.#isTurnScheduled || this.#pause === 'dead') return;
+    try {
+      if (this.#udp.wait(this.#pause === 'room')) return;
+    } catch {
+      this.#die();
       return;
     }
-    const host = socket.reach(leftover.host as Host, this.#isIPv6Socket);
-    // Lost if it fails, as datagrams may be.
-    this.#waiter.send(leftover.data, leftover.port, host, this.#resume);
+    this.#isTurnScheduled = true;
+    setImmediate(this.#takeTurn);
+  }
+
+  #awaitRoom(): void {
+    if (this.#pause === 'dead') return;
+    this.#pause = 'room';
+    this.#rest();
   }
 
   readonly #resume = (): void => {
-    this.#isPaused = false;
+    if (this.#pause !== 'dead') this.#pause = undefined;
     this.#sink?.onUnblocked();
   };
+
+  #die(): void {
+    this.#pause = 'dead';
+    queueMicrotask(() => this.#sink?.onDead(new Error('the socket was closed by somebody else')));
+  }
 
   #readStats(): TransportStats {
     const { recvBufferSize, sendBufferSize, received, sent, failed, segments } = this.#udp.stats();
@@ -149,6 +140,18 @@ class DescriptorTransport implements Transport {
       sendsFailed: failed,
     };
   }
+}
+
+/** An error as `node:dgram` makes them. */
+function sendError(errno: number, address: Host, port: Port): Error {
+  const code = getSystemErrorName(-errno);
+  return Object.assign(new Error(`send ${code} ${address}:${port}`), {
+    errno: -errno,
+    code,
+    syscall: 'send',
+    address,
+    port,
+  });
 }
 
 export default DescriptorTransport;

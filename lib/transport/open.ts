@@ -6,9 +6,9 @@ import DgramTransport from './dgram';
 type TransportChoice = 'auto' | 'portable';
 
 /** Binds a socket, the best there is. Rejects with the system's error. */
-async function openTransport(options: TransportOptions, choice: TransportChoice): Promise<Transport> {
-  const fast = choice === 'portable' ? undefined : await DescriptorTransport.open(options);
-  return fast ?? DgramTransport.open(options);
+function openTransport(options: TransportOptions, choice: TransportChoice): Promise<Transport> {
+  const fast = choice === 'portable' ? undefined : DescriptorTransport.open(options);
+  return fast === undefined ? DgramTransport.open(options) : Promise.resolve(fast);
 }
 
 /** What is chosen for those who don't: by the environment variable `POLYKEY_QUIC_TRANSPORT`, else `'auto'`. */

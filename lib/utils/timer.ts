@@ -1,13 +1,13 @@
 import type { TimerLike } from '../types';
 
 /** setTimeout takes no more: what is longer has no end for us. */
-const MAX_DELAY = 0x7fff_ffff;
+const LONGEST_DELAY = 0x7fff_ffff;
 
 /** Calls back when the time has run out, of a number of milliseconds or of a timer; answers how to stop waiting. */
 function onTimeout(timer: number | TimerLike | undefined, callback: () => void): () => void {
   if (timer === undefined) return () => undefined;
   if (typeof timer === 'number') {
-    if (!(timer <= MAX_DELAY)) return () => undefined;
+    if (!(timer <= LONGEST_DELAY)) return () => undefined;
     const handle = setTimeout(callback, Math.max(0, timer));
     return () => clearTimeout(handle);
   }
@@ -24,4 +24,4 @@ function onTimeout(timer: number | TimerLike | undefined, callback: () => void):
   };
 }
 
-export { onTimeout };
+export { LONGEST_DELAY, onTimeout };

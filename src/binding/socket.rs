@@ -1,6 +1,8 @@
 //! `UdpSocket`: a socket that an endpoint reads and writes by itself, in bursts.
 
-use napi::bindgen_prelude::Buffer;
+use napi::Status;
+use napi::bindgen_prelude::{Function, Unknown};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 
 use super::address::{self, Address};
@@ -16,7 +18,7 @@ pub enum Flushed {
     Done = 0,
     /// As much was sent as one turn may: let others run, then go on.
     More = 1,
-    /// The system takes no more: `takeLeftover`, and go on when that is sent.
+    /// The system takes no more: `wait(true)`, and go on then.
     Blocked = 2,
     /// The socket is dead.
     Dead = 3,
@@ -48,8 +50,8 @@ pub struct UdpSocketOptions {
     pub recv_buffer_size: f64,
     /// The same for sending.
     pub send_buffer_size: f64,
-    /// Lets the kernel cut bursts into datagrams, where it can. Default true.
-    pub segments: Option<bool>,
+    /// Lets the kernel cut bursts into datagrams and merge those that come, where it can. Default true.
+    pub offload: Option<bool>,
 }
 
 /// What a socket did so far.
@@ -59,7 +61,7 @@ pub struct UdpSocketStats {
     pub recv_buffer_size: f64,
     /// The same for sending.
     pub send_buffer_size: f64,
-    /// Datagrams taken in, those included that were handed over.
+    /// Datagrams taken in.
     pub received: f64,
     /// Datagrams that the system took.
     pub sent: f64,
@@ -69,21 +71,13 @@ pub struct UdpSocketStats {
     pub blocked: f64,
     /// Whether the kernel cuts bursts into datagrams.
     pub segments: bool,
+    /// Whether it merges those that come one after the other.
+    pub merges: bool,
 }
 
-/// A datagram that waits until the socket takes it.
-#[napi(object)]
-pub struct LeftoverDatagram {
-    /// Its bytes.
-    pub data: Buffer,
-    /// Where it goes to.
-    pub host: String,
-    /// Where it goes to.
-    pub port: f64,
-}
+type Ready = ThreadsafeFunction<(), Unknown<'static>, (), Status, false, true>;
 
-/// A bound UDP socket, Linux only. An endpoint receives from it and flushes to it; somebody else waits for it, by a second
-/// descriptor, and closes that one. The port is free when both are closed.
+/// A bound UDP socket, Linux only. An endpoint receives from it and flushes to it. A thread of its own waits for it.
 #[napi]
 pub struct UdpSocket {
     pub(super) driver: Option<Driver<Socket>>,
@@ -100,7 +94,7 @@ impl UdpSocket {
             reuses_address: options.reuse_addr,
             receive_buffer: number::size("recvBufferSize", options.recv_buffer_size, number::ANY_U32)?,
             send_buffer: number::size("sendBufferSize", options.send_buffer_size, number::ANY_U32)?,
-            segments: options.segments.unwrap_or(true),
+            offload: options.offload.unwrap_or(true),
         };
         let socket = catch(|| Socket::bind(&options).map_err(failed))?;
         Ok(Self {
@@ -108,23 +102,32 @@ impl UdpSocket {
         })
     }
 
-    /// A second descriptor, for whoever waits for datagrams. Closed by `close`, until `handOver`.
-    #[napi]
-    pub fn share(&mut self) -> Result<i32> {
-        self.open()?.wire_mut().share().map_err(failed)
+    /// Begins to wait for the socket: `ready` is called once for each `wait`. It doesn't keep the process alive.
+    #[napi(ts_args_type = "ready: () => void")]
+    pub fn watch(&mut self, ready: Function<(), Unknown<'static>>) -> Result<()> {
+        let ready: Ready = ready
+            .build_threadsafe_function()
+            .callee_handled::<false>()
+            .weak::<true>()
+            .build()
+            .map_err(|error| Error::new(Code::INVALID_ARGUMENT, format!("ready: {}", error.reason)))?;
+        let call = move || {
+            ready.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        };
+        self.open()?.wire_mut().watch(call).map_err(failed)
     }
 
-    /// Says that the second descriptor has an owner, who will close it.
-    #[napi]
-    pub fn hand_over(&mut self) -> Result<()> {
-        self.open()?.wire_mut().hand_over();
-        Ok(())
-    }
-
-    /// Sets whether others may bind the same port.
-    #[napi]
-    pub fn set_reuse_addr(&mut self, reuse_addr: bool) -> Result<()> {
-        self.open()?.wire().set_reuses_address(reuse_addr).map_err(failed)
+    /// Asks for one call of `ready`: when something has come, or also, if `forRoom`, when the socket takes datagrams again.
+    /// Answers false, and does nothing, if there is nothing to wait for: the last `receiveFrom` found datagrams, and there
+    /// may be more. Throws `SocketFailed` when the socket is dead.
+    #[napi(js_name = "wait")]
+    pub fn request(&mut self, for_room: bool) -> Result<bool> {
+        let driver = self.open()?;
+        if !for_room && !driver.is_quiet() {
+            return Ok(false);
+        }
+        driver.wire().request(for_room).map_err(failed)?;
+        Ok(true)
     }
 
     /// Where it is bound.
@@ -146,36 +149,24 @@ impl UdpSocket {
             failed: driver.stats.failed as f64,
             blocked: driver.stats.blocked as f64,
             segments: driver.wire().segments(),
+            merges: driver.wire().merges(),
         })
     }
 
-    /// Keeps a datagram that somebody else has read from the socket, for the next `receiveFrom`. With the first one of a
-    /// turn, takes what stands behind it in the socket. `host` may name its scope as the system does: `fe80::1%eth0`.
+    /// Sends one datagram as it is. `host` may name its scope as the system does: `fe80::1%eth0`. Answers 0 if the system
+    /// took it, its error number if it refused, and -1 if the datagram is kept until it takes it: `wait(true)`, and flush.
     #[napi]
-    pub fn hand(&mut self, data: &[u8], host: String, port: f64) -> Result<()> {
-        let from = address::parse(&with_numeric_scope(host), port)?;
+    pub fn send(&mut self, data: &[u8], host: String, port: f64) -> Result<i32> {
+        let to = address::parse(&with_numeric_scope(host), port)?;
         let driver = self.open()?;
-        catch(|| -> Result<()> {
-            driver.hand(data, from);
-            Ok(())
+        catch(|| match driver.send_raw(data, to) {
+            Ok(true) => Ok(0),
+            Ok(false) => Ok(-1),
+            Err(error) => error.raw_os_error().ok_or_else(|| failed(error)),
         })
     }
 
-    /// After a blocked flush, takes the first datagram out, or null, for somebody who can wait until the socket takes it.
-    #[napi]
-    pub fn take_leftover(&mut self) -> Result<Option<LeftoverDatagram>> {
-        let Some((data, to)) = self.open()?.take_leftover() else {
-            return Ok(None);
-        };
-        let Address { host, port } = to.into();
-        Ok(Some(LeftoverDatagram {
-            data: data.into(),
-            host,
-            port,
-        }))
-    }
-
-    /// Closes our descriptor, and the second one if nobody has it. What isn't sent is dropped.
+    /// Closes it. What isn't sent is dropped, and `ready` is called no more, but for a call that is under way.
     #[napi]
     pub fn close(&mut self) {
         self.driver = None;

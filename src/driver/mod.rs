@@ -23,19 +23,26 @@ const MAX_SENT: usize = 512 * 1024;
 
 /// What a driver needs of a socket.
 pub trait Wire {
-    /// Takes what has come, as much as the inbox holds; answers how many datagrams. An error means the socket is dead.
-    fn drain(&self, inbox: &mut Inbox) -> io::Result<usize>;
+    /// Takes what has come, as much as the inbox holds; answers whether there may be more. An error means the socket is
+    /// dead.
+    fn drain(&self, inbox: &mut Inbox) -> io::Result<bool>;
     /// Sends datagrams as far as the system takes them. An error means the socket is dead.
     fn burst(&mut self, bytes: &[u8], entries: &[Entry]) -> io::Result<Burst>;
+    /// Sends one datagram.
+    fn send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()>;
 }
 
 impl Wire for crate::udp::Socket {
-    fn drain(&self, inbox: &mut Inbox) -> io::Result<usize> {
+    fn drain(&self, inbox: &mut Inbox) -> io::Result<bool> {
         crate::udp::Socket::drain(self, inbox)
     }
 
     fn burst(&mut self, bytes: &[u8], entries: &[Entry]) -> io::Result<Burst> {
         crate::udp::Socket::burst(self, bytes, entries)
+    }
+
+    fn send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
+        crate::udp::Socket::send(self, datagram, to)
     }
 }
 
@@ -69,10 +76,8 @@ pub struct DriverStats {
 #[derive(Debug)]
 pub struct Driver<W> {
     wire: W,
-    /// What somebody else has read from the socket since the last turn.
-    handed: Vec<(Vec<u8>, SocketAddr)>,
-    /// What the socket held right after the first of them.
-    behind: Vec<Inbox>,
+    /// Whether the last turn found nothing that had come.
+    is_quiet: bool,
     leftovers: VecDeque<(Vec<u8>, SocketAddr)>,
     /// What happened so far.
     pub stats: DriverStats,
@@ -81,7 +86,7 @@ pub struct Driver<W> {
 /// Memory for the datagrams of a turn, shared by all drivers of a thread.
 #[derive(Default)]
 struct Buffers {
-    inboxes: Vec<Inbox>,
+    inbox: Inbox,
     outgoing: Outgoing,
 }
 
@@ -94,8 +99,7 @@ impl<W: Wire> Driver<W> {
     pub fn new(wire: W) -> Self {
         Self {
             wire,
-            handed: Vec::new(),
-            behind: Vec::new(),
+            is_quiet: false,
             leftovers: VecDeque::new(),
             stats: DriverStats::default(),
         }
@@ -111,51 +115,34 @@ impl<W: Wire> Driver<W> {
         &mut self.wire
     }
 
-    /// Keeps a datagram that somebody else has read from the socket. With the first one of a turn, takes what stands
-    /// behind it in the socket, so that the other reader, who reads one by one, finds nothing more.
-    pub fn hand(&mut self, datagram: &[u8], from: SocketAddr) {
-        self.handed.push((datagram.to_vec(), from));
-        if !self.behind.is_empty() {
-            return;
-        }
-        while self.behind.len() * Inbox::CAPACITY < MAX_RECEIVED {
-            let mut inbox = new_inbox();
-            // A dead socket brings nothing; the flush tells.
-            let count = self.wire.drain(&mut inbox).unwrap_or(0);
-            self.behind.push(inbox);
-            if count < Inbox::CAPACITY {
-                return;
-            }
-        }
+    /// Whether the last turn found nothing that had come: time to wait for the socket.
+    pub fn is_quiet(&self) -> bool {
+        self.is_quiet
     }
 
-    /// Hands the endpoint all datagrams that were kept, then what has come since, as much as a turn may take.
+    /// Hands the endpoint what has come, as much as a turn may take.
     pub fn receive(&mut self, endpoint: &mut Endpoint, now: Instant) -> Result<()> {
         endpoint.begin_receive()?;
-        let mut handed = self.handed.drain(..);
-        let mut received = handed.len();
-        if let Some((mut datagram, from)) = handed.next() {
-            endpoint.receive_one(&mut datagram, from, now);
-        }
-        for mut inbox in self.behind.drain(..) {
-            received += take_in(endpoint, &mut inbox, now);
-            keep_inbox(inbox);
-        }
-        for (mut datagram, from) in handed {
-            endpoint.receive_one(&mut datagram, from, now);
-        }
-        let mut inbox = new_inbox();
+        BUFFERS.with_borrow_mut(|buffers| self.receive_through(endpoint, &mut buffers.inbox, now));
+        endpoint.end_receive(now);
+        Ok(())
+    }
+
+    fn receive_through(&mut self, endpoint: &mut Endpoint, inbox: &mut Inbox, now: Instant) {
+        let mut received = 0;
         while received < MAX_RECEIVED {
-            let count = self.wire.drain(&mut inbox).unwrap_or(0);
-            received += take_in(endpoint, &mut inbox, now);
-            if count < Inbox::CAPACITY {
+            // A dead socket brings nothing; the flush tells.
+            let has_more = self.wire.drain(inbox).unwrap_or(false);
+            for (datagram, from) in inbox.datagrams() {
+                endpoint.receive_one(datagram, from, now);
+                received += 1;
+            }
+            if !has_more {
                 break;
             }
         }
-        keep_inbox(inbox);
+        self.is_quiet = received == 0;
         self.stats.received += received as u64;
-        endpoint.end_receive(now);
-        Ok(())
     }
 
     /// Sends what is left over, then what the endpoint has, as much as a turn may take.
@@ -175,7 +162,7 @@ impl<W: Wire> Driver<W> {
             if outgoing.entries().is_empty() {
                 return Flushed::Done;
             }
-            match self.send(endpoint, outgoing) {
+            match self.burst(endpoint, outgoing) {
                 Ok(false) => sent += outgoing.bytes().len(),
                 Ok(true) => return Flushed::Blocked,
                 Err(_) => return Flushed::Dead,
@@ -185,7 +172,7 @@ impl<W: Wire> Driver<W> {
     }
 
     /// Answers whether the system took less than all.
-    fn send(&mut self, endpoint: &mut Endpoint, outgoing: &Outgoing) -> io::Result<bool> {
+    fn burst(&mut self, endpoint: &mut Endpoint, outgoing: &Outgoing) -> io::Result<bool> {
         let (bytes, entries) = (outgoing.bytes(), outgoing.entries());
         let burst = self.wire.burst(bytes, entries)?;
         self.stats.sent += (burst.done - burst.failed) as u64;
@@ -213,29 +200,27 @@ impl<W: Wire> Driver<W> {
         }
     }
 
-    /// After a blocked flush, takes the first datagram out, for whoever can wait until the socket takes it.
-    pub fn take_leftover(&mut self) -> Option<(Vec<u8>, SocketAddr)> {
-        self.leftovers.pop_front()
+    /// Sends one datagram as it is, or keeps it until the system takes it; answers whether it was sent. An error is what
+    /// the system has against it.
+    pub fn send_raw(&mut self, datagram: &[u8], to: SocketAddr) -> io::Result<bool> {
+        let sent = if self.leftovers.is_empty() {
+            self.wire.send(datagram, to)
+        } else {
+            Err(io::ErrorKind::WouldBlock.into())
+        };
+        match sent {
+            Ok(()) => {
+                self.stats.sent += 1;
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.leftovers.push_back((datagram.to_vec(), to));
+                Ok(false)
+            }
+            Err(error) => {
+                self.stats.failed += 1;
+                Err(error)
+            }
+        }
     }
-}
-
-/// The one that was used last is still in the processor's cache.
-fn new_inbox() -> Inbox {
-    BUFFERS
-        .with_borrow_mut(|buffers| buffers.inboxes.pop())
-        .unwrap_or_default()
-}
-
-fn keep_inbox(inbox: Inbox) {
-    BUFFERS.with_borrow_mut(|buffers| buffers.inboxes.push(inbox));
-}
-
-/// Answers how many there were.
-fn take_in(endpoint: &mut Endpoint, inbox: &mut Inbox, now: Instant) -> usize {
-    let mut count = 0;
-    for (datagram, from) in inbox.datagrams() {
-        endpoint.receive_one(datagram, from, now);
-        count += 1;
-    }
-    count
 }

@@ -18,8 +18,8 @@ struct FakeWire {
 }
 
 impl Wire for FakeWire {
-    fn drain(&self, _inbox: &mut Inbox) -> io::Result<usize> {
-        Ok(0)
+    fn drain(&self, _inbox: &mut Inbox) -> io::Result<bool> {
+        Ok(false)
     }
 
     fn burst(&mut self, bytes: &[u8], entries: &[Entry]) -> io::Result<Burst> {
@@ -41,6 +41,17 @@ impl Wire for FakeWire {
             burst.done += 1;
         }
         Ok(burst)
+    }
+
+    fn send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
+        if self.room == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        if self.refused == Some(to) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        self.sent.borrow_mut().push((datagram.to_vec(), to));
+        Ok(())
     }
 }
 
@@ -72,13 +83,12 @@ fn unknown_version() -> Vec<u8> {
 
 /// A driver whose endpoint has so many datagrams to send, to one peer each.
 fn loaded(wire: FakeWire, count: u16) -> (Driver<FakeWire>, Endpoint) {
-    let (mut driver, mut endpoint) = (Driver::new(wire), endpoint());
+    let (driver, mut endpoint) = (Driver::new(wire), endpoint());
     let peer: SocketAddr = PEER.parse().expect("a valid address");
     for index in 0..count {
         let from = SocketAddr::new(peer.ip(), peer.port() + index);
-        driver.hand(&unknown_version(), from);
+        endpoint.receive_one(&mut unknown_version(), from, now());
     }
-    driver.receive(&mut endpoint, now()).expect("it is bound");
     (driver, endpoint)
 }
 
@@ -98,14 +108,11 @@ fn what_the_system_would_not_take_is_sent_later_in_order() {
     );
     assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Blocked);
     assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Blocked);
-    let (_, to) = driver.take_leftover().expect("three are left");
-    assert_eq!(to.port(), 5546);
     driver.wire_mut().room = 10;
     assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Done);
-    assert_eq!(ports(&driver), [5544, 5545, 5547, 5548]);
-    assert_eq!((driver.stats.sent, driver.stats.failed), (4, 0));
+    assert_eq!(ports(&driver), [5544, 5545, 5546, 5547, 5548]);
+    assert_eq!((driver.stats.sent, driver.stats.failed), (5, 0));
     assert_eq!(driver.stats.blocked, 2);
-    assert_eq!(driver.take_leftover(), None);
 }
 
 #[test]
@@ -138,6 +145,22 @@ fn a_dead_socket_is_told() {
 }
 
 #[test]
+fn a_bare_datagram_stays_behind_what_waits() {
+    let (mut driver, mut endpoint) = loaded(FakeWire::default(), 2);
+    let [near, refused] = ["127.0.0.1:7001", "127.0.0.1:7002"].map(|text| text.parse().expect("a valid address"));
+    driver.wire_mut().refused = Some(refused);
+    assert!(!driver.send_raw(b"first", near).expect("it is kept"));
+    assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Blocked);
+    driver.wire_mut().room = 10;
+    assert!(!driver.send_raw(b"second", near).expect("it is kept"));
+    assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Done);
+    assert!(driver.send_raw(b"third", near).expect("it is sent"));
+    assert!(driver.send_raw(b"fourth", refused).is_err());
+    assert_eq!(ports(&driver), [7001, 7001, 5544, 5545, 7001]);
+    assert_eq!((driver.stats.sent, driver.stats.failed), (5, 1));
+}
+
+#[test]
 fn an_endpoint_answers_over_real_sockets() {
     if !cfg!(target_os = "linux") {
         return;
@@ -148,7 +171,7 @@ fn an_endpoint_answers_over_real_sockets() {
         reuses_address: false,
         receive_buffer: 1 << 20,
         send_buffer: 1 << 20,
-        segments: true,
+        offload: true,
     };
     let mut driver = Driver::new(udp::Socket::bind(&options).expect("a free port"));
     let mut peer = udp::Socket::bind(&options).expect("a free port");
@@ -160,12 +183,13 @@ fn an_endpoint_answers_over_real_sockets() {
     };
     peer.burst(&unknown_version(), &[entry]).expect("it is alive");
     let mut endpoint = endpoint();
-    driver.hand(&unknown_version(), to);
     driver.receive(&mut endpoint, now()).expect("it is bound");
-    assert_eq!(driver.stats.received, 2);
+    assert_eq!((driver.stats.received, driver.is_quiet()), (1, false));
+    driver.receive(&mut endpoint, now()).expect("it is bound");
+    assert_eq!((driver.stats.received, driver.is_quiet()), (1, true));
     assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Done);
     let mut inbox = Inbox::default();
-    assert_eq!(peer.drain(&mut inbox).expect("it is alive"), 1);
+    peer.drain(&mut inbox).expect("it is alive");
     let (answer, from) = inbox.datagrams().next().expect("one came");
     assert_eq!((&answer[1..5], from), (&[0; 4][..], to));
 }

@@ -2,7 +2,7 @@
 //!
 //! | file | system |
 //! | --- | --- |
-//! | `linux` | `recvmmsg`, `sendmmsg`, and segmentation by the kernel (`UDP_SEGMENT`, "GSO") |
+//! | `linux` | `recvmmsg`, `sendmmsg`, bursts cut and merged by the kernel ("GSO", "GRO"), and a thread that waits |
 //! | `unsupported` | the others: nothing can be bound, and their users go through `node:dgram` |
 
 #[cfg(target_os = "linux")]
@@ -30,8 +30,8 @@ pub struct BindOptions {
     pub receive_buffer: usize,
     /// The same for sending.
     pub send_buffer: usize,
-    /// Lets the kernel cut bursts into datagrams, where it can.
-    pub segments: bool,
+    /// Lets the kernel cut bursts into datagrams and merge those that come, where it can.
+    pub offload: bool,
 }
 
 /// One of many datagrams in a buffer.

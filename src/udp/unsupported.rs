@@ -15,9 +15,6 @@ pub struct Socket(Infallible);
 pub struct Inbox;
 
 impl Inbox {
-    /// How many datagrams it holds.
-    pub const CAPACITY: usize = 0;
-
     /// What came.
     pub fn datagrams(&mut self) -> impl Iterator<Item = (&mut [u8], SocketAddr)> {
         std::iter::empty()
@@ -28,21 +25,6 @@ impl Socket {
     /// Always fails.
     pub fn bind(_options: &BindOptions) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
-    }
-
-    /// A descriptor for whoever waits for the socket.
-    pub fn share(&mut self) -> io::Result<i32> {
-        match self.0 {}
-    }
-
-    /// The descriptor belongs to who waits for the socket.
-    pub fn hand_over(&mut self) {
-        match self.0 {}
-    }
-
-    /// Whether others may bind the same port.
-    pub fn set_reuses_address(&self, _reuses_address: bool) -> io::Result<()> {
-        match self.0 {}
     }
 
     /// Where it is bound.
@@ -60,8 +42,28 @@ impl Socket {
         match self.0 {}
     }
 
+    /// Whether the kernel merges what comes.
+    pub fn merges(&self) -> bool {
+        match self.0 {}
+    }
+
+    /// Begins to wait for the socket.
+    pub fn watch(&mut self, _ready: impl Fn() + Send + 'static) -> io::Result<()> {
+        match self.0 {}
+    }
+
+    /// Asks for a call when it is ready.
+    pub fn request(&self, _for_room: bool) -> io::Result<()> {
+        match self.0 {}
+    }
+
+    /// Sends one datagram.
+    pub fn send(&self, _datagram: &[u8], _to: SocketAddr) -> io::Result<()> {
+        match self.0 {}
+    }
+
     /// Takes what has come.
-    pub fn drain(&self, _inbox: &mut Inbox) -> io::Result<usize> {
+    pub fn drain(&self, _inbox: &mut Inbox) -> io::Result<bool> {
         match self.0 {}
     }
 

@@ -13,9 +13,11 @@
 //! | `transmit` | what wants to be sent, in turns |
 //! | `look` | what changed in a connection, and what the endpoint owes it |
 //! | `slot`, `timers` | what is remembered of each connection, and when it wants attention |
+//! | `audit` | bounds what is received and unread |
 //! | `ids`, `refusal`, `limits` | connection ids and resets, CONNECTION_REFUSED, bounds |
 
 mod admit;
+mod audit;
 pub mod change;
 mod ids;
 pub mod limits;
@@ -39,6 +41,7 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
+use self::audit::Audit;
 use self::change::Change;
 use self::ids::IdKey;
 use self::limits::{Limits, PerAddress, Rate, RetryPolicy};
@@ -106,7 +109,7 @@ pub struct Endpoint {
     half_open: usize,
     accepts: Rate,
     resets: Rate,
-    received_since_audit: usize,
+    audit: Audit,
     epoch: Epoch,
     /// What happened so far.
     pub stats: EndpointStats,
@@ -160,7 +163,7 @@ impl Endpoint {
             limits: settings.limits,
             per_address: PerAddress::default(),
             half_open: 0,
-            received_since_audit: 0,
+            audit: Audit::default(),
             epoch,
             stats: EndpointStats::default(),
         })

@@ -57,7 +57,7 @@ impl Endpoint {
     pub fn receive_one(&mut self, datagram: &mut [u8], from: SocketAddr, now: Instant) {
         self.stats.received += 1;
         self.stats.received_bytes += datagram.len() as u64;
-        self.received_since_audit += datagram.len();
+        self.audit.received += datagram.len();
         let from = normalise(from);
         self.notice(from);
         let Some(id) = packet::destination_id(datagram) else {

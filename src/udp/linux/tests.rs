@@ -1,6 +1,9 @@
 use std::os::fd::AsFd;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use super::*;
+use crate::udp::Entry;
 
 const KIB: usize = 1024;
 
@@ -11,7 +14,7 @@ fn options(address: &str) -> BindOptions {
         reuses_address: false,
         receive_buffer: 1024 * KIB,
         send_buffer: 1024 * KIB,
-        segments: true,
+        offload: true,
     }
 }
 
@@ -36,23 +39,36 @@ fn datagrams(sizes: &[usize], to: SocketAddr) -> (Vec<u8>, Vec<Entry>) {
 /// Sizes of all that came, each checked to hold its number.
 fn sizes_received(socket: &Socket, from: SocketAddr) -> Vec<usize> {
     let (mut inbox, mut sizes) = (Inbox::default(), Vec::new());
-    while socket.drain(&mut inbox).expect("it is alive") > 0 {
+    loop {
+        let has_more = socket.drain(&mut inbox).expect("it is alive");
         for (datagram, sender) in inbox.datagrams() {
             assert_eq!(sender, from);
             assert!(datagram.iter().all(|byte| usize::from(*byte) == sizes.len() % 256));
             sizes.push(datagram.len());
         }
+        if !has_more {
+            return sizes;
+        }
     }
-    sizes
 }
 
-fn exchange(segments: bool, sizes: &[usize]) {
-    let mut sender = Socket::bind(&BindOptions {
-        segments,
+fn bind_with(offload: bool) -> Socket {
+    let options = BindOptions {
+        offload,
         ..options("127.0.0.1:0")
-    })
-    .expect("a free port");
-    let receiver = bind("127.0.0.1:0");
+    };
+    Socket::bind(&options).expect("a free port")
+}
+
+/// How many datagrams the inbox took in with one system call.
+fn drain(socket: &Socket, inbox: &mut Inbox) -> usize {
+    socket.drain(inbox).expect("it is alive");
+    inbox.datagrams().count()
+}
+
+fn exchange(cuts: bool, merges: bool, sizes: &[usize]) {
+    let (mut sender, receiver) = (bind_with(cuts), bind_with(merges));
+    assert_eq!((sender.segments(), receiver.merges()), (cuts, merges));
     let (bytes, entries) = datagrams(sizes, receiver.local_address().expect("it is bound"));
     let burst = sender.burst(&bytes, &entries).expect("it is alive");
     assert_eq!((burst.done, burst.failed, burst.is_blocked), (sizes.len(), 0, false));
@@ -70,10 +86,10 @@ fn bursts_come_as_the_datagrams_they_were() {
         vec![9000; 10],
         vec![65_507, 20, 0, 7],
     ];
-    for segments in [true, false] {
-        exchange(segments, &mixed.concat());
-        exchange(segments, &[1350; 48]);
-        exchange(segments, &[1]);
+    for (cuts, merges) in [(true, true), (true, false), (false, true), (false, false)] {
+        exchange(cuts, merges, &mixed.concat());
+        exchange(cuts, merges, &[1350; 48]);
+        exchange(cuts, merges, &[1]);
     }
 }
 
@@ -98,7 +114,7 @@ fn senders_are_named_as_the_system_names_them() {
     let (bytes, entries) = datagrams(&[10], SocketAddr::from(([127, 0, 0, 1], port)));
     sender.burst(&bytes, &entries).expect("it is alive");
     let mut inbox = Inbox::default();
-    assert_eq!(receiver.drain(&mut inbox).expect("it is alive"), 1);
+    assert_eq!(drain(&receiver, &mut inbox), 1);
     let (_, from) = inbox.datagrams().next().expect("one came");
     assert_eq!(
         from.ip().to_canonical(),
@@ -113,7 +129,7 @@ fn sockets_of_both_families_share_an_inbox() {
         let (mut sender, receiver) = (bind(address), bind(address));
         let (bytes, entries) = datagrams(&[10; 3], receiver.local_address().expect("it is bound"));
         sender.burst(&bytes, &entries).expect("it is alive");
-        assert_eq!(receiver.drain(&mut inbox).expect("it is alive"), 3);
+        assert_eq!(drain(&receiver, &mut inbox), 3);
         let from = sender.local_address().expect("it is bound");
         assert!(inbox.datagrams().all(|(_, sender)| sender == from));
     }
@@ -130,7 +146,7 @@ fn what_cannot_be_sent_is_lost_and_stops_nothing() {
     let burst = sender.burst(&bytes, &entries).expect("it is alive");
     assert_eq!((burst.done, burst.failed, burst.is_blocked), (5, 2, false));
     let mut inbox = Inbox::default();
-    assert_eq!(receiver.drain(&mut inbox).expect("it is alive"), 3);
+    assert_eq!(drain(&receiver, &mut inbox), 3);
     assert!(sender.segments());
 }
 
@@ -148,38 +164,80 @@ fn a_second_bind_fails_unless_both_want_it() {
     };
     assert!(Socket::bind(&again).is_err());
     assert!(Socket::bind(&shared).is_err());
-    socket.set_reuses_address(true).expect("it is alive");
+    drop(socket);
+    let socket = Socket::bind(&shared).expect("it is free again");
+    assert!(Socket::bind(&again).is_err());
     assert!(Socket::bind(&shared).is_ok());
-    socket.set_reuses_address(false).expect("it is alive");
-    assert!(Socket::bind(&shared).is_err());
+    drop(socket);
+}
+
+/// A socket that tells by a channel when it is ready.
+fn watched() -> (Socket, mpsc::Receiver<()>) {
+    let mut socket = bind("127.0.0.1:0");
+    let (ready, told) = mpsc::channel();
+    let call = move || {
+        // Whoever listens no more needn't be told.
+        let _ = ready.send(());
+    };
+    socket.watch(call).expect("a thread");
+    (socket, told)
+}
+
+const SOON: Duration = Duration::from_secs(20);
+
+#[test]
+fn each_request_is_answered_once() {
+    let (receiver, told) = watched();
+    let sender = bind("127.0.0.1:0");
+    let to = receiver.local_address().expect("it is bound");
+    for _ in 0..3 {
+        receiver.request(false).expect("it is alive");
+        sender.send(b"one", to).expect("it is alive");
+        told.recv_timeout(SOON).expect("it is told");
+        sender.send(b"two", to).expect("it is alive");
+        assert_eq!(drain(&receiver, &mut Inbox::default()), 2);
+        assert_eq!(told.try_recv(), Err(mpsc::TryRecvError::Empty));
+    }
+    sender.send(b"three", to).expect("it is alive");
+    // What is there already is told, too.
+    receiver.request(false).expect("it is alive");
+    told.recv_timeout(SOON).expect("it is told");
 }
 
 #[test]
-fn the_port_is_free_when_both_descriptors_are_closed() {
-    let mut socket = bind("127.0.0.1:0");
+fn room_is_told_only_to_those_who_ask() {
+    let (socket, told) = watched();
+    socket.request(false).expect("it is alive");
+    socket.request(true).expect("it is alive");
+    told.recv_timeout(SOON).expect("it is told");
+    assert_eq!(told.try_recv(), Err(mpsc::TryRecvError::Empty));
+}
+
+#[test]
+fn a_dropped_socket_tells_nothing_and_frees_its_port() {
+    let (socket, told) = watched();
     let taken = socket.local_address().expect("it is bound");
+    socket.request(false).expect("it is alive");
+    drop(socket);
+    // The thread is gone, and the other end with it.
+    assert_eq!(told.try_recv(), Err(mpsc::TryRecvError::Disconnected));
     let again = BindOptions {
         address: taken,
         ..options("127.0.0.1:0")
     };
-    socket.share().expect("a descriptor");
-    drop(socket);
-    let mut socket = Socket::bind(&again).expect("nobody has taken the second one");
-    let shared = socket.share().expect("a descriptor");
-    let owner = socket.shared.take().expect("it is shared");
-    assert_eq!(owner.as_raw_fd(), shared);
-    drop(socket);
-    assert!(Socket::bind(&again).is_err());
-    drop(owner);
     assert!(Socket::bind(&again).is_ok());
 }
 
 #[test]
+fn a_socket_that_nobody_watches_answers_no_request() {
+    assert!(bind("127.0.0.1:0").request(false).is_err());
+}
+
+#[test]
 fn no_descriptor_is_inherited() {
-    let mut socket = bind("127.0.0.1:0");
-    socket.share().expect("a descriptor");
-    let shared = socket.shared.as_ref().expect("it is shared");
-    for descriptor in [socket.descriptor.as_fd(), shared.as_fd()] {
+    let (socket, _told) = watched();
+    let watch = socket.watch.as_ref().expect("it is watched");
+    for descriptor in [socket.descriptor.as_fd(), watch.epoll.0.as_fd(), watch.stop.as_fd()] {
         let flags = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", descriptor.as_raw_fd()));
         let flags = flags.expect("an open descriptor");
         let flags = flags.lines().find_map(|line| line.strip_prefix("flags:"));

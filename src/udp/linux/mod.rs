@@ -1,0 +1,137 @@
+//! Linux.
+//!
+//! | file | concept |
+//! | --- | --- |
+//! | `receive` | many datagrams in one system call, merged by the kernel |
+//! | `send` | the same the other way, cut by the kernel |
+//! | `watch` | waits for the socket |
+
+mod receive;
+mod send;
+mod watch;
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use nix::sys::socket::{
+    self, AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, SockaddrLike, SockaddrStorage, sockopt,
+};
+
+pub use self::receive::Inbox;
+use self::send::Outbox;
+use self::watch::Watch;
+use super::BindOptions;
+
+/// A bound socket that blocks nobody.
+#[derive(Debug)]
+pub struct Socket {
+    /// First to be dropped: it waits for the descriptor.
+    watch: Option<Watch>,
+    descriptor: OwnedFd,
+    is_ipv6: bool,
+    segments: bool,
+    merges: bool,
+    outbox: Outbox,
+}
+
+impl Socket {
+    /// Binds a socket.
+    pub fn bind(options: &BindOptions) -> io::Result<Self> {
+        let family = if options.address.is_ipv6() {
+            AddressFamily::Inet6
+        } else {
+            AddressFamily::Inet
+        };
+        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+        let descriptor = socket::socket(family, SockType::Datagram, flags, None)?;
+        if options.address.is_ipv6() {
+            socket::setsockopt(&descriptor, sockopt::Ipv6V6Only, &options.is_ipv6_only)?;
+        }
+        if options.reuses_address {
+            socket::setsockopt(&descriptor, sockopt::ReuseAddr, &true)?;
+        }
+        // The system grants what it likes.
+        let _ = socket::setsockopt(&descriptor, sockopt::RcvBuf, &options.receive_buffer);
+        let _ = socket::setsockopt(&descriptor, sockopt::SndBuf, &options.send_buffer);
+        // Before the first datagram: none comes merged to somebody who doesn't know.
+        let merges = options.offload && socket::setsockopt(&descriptor, sockopt::UdpGroSegment, &true).is_ok();
+        socket::bind(descriptor.as_raw_fd(), &SockaddrStorage::from(options.address))?;
+        Ok(Self {
+            watch: None,
+            descriptor,
+            is_ipv6: options.address.is_ipv6(),
+            segments: options.offload,
+            merges,
+            outbox: Outbox::default(),
+        })
+    }
+
+    /// Where it is bound.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        let name: SockaddrStorage = socket::getsockname(self.descriptor.as_raw_fd())?;
+        address(&name).ok_or_else(|| io::ErrorKind::Unsupported.into())
+    }
+
+    /// Bytes of buffer the system granted, for receiving and for sending, as it counts them.
+    pub fn buffer_sizes(&self) -> io::Result<(usize, usize)> {
+        let receive = socket::getsockopt(&self.descriptor, sockopt::RcvBuf)?;
+        let send = socket::getsockopt(&self.descriptor, sockopt::SndBuf)?;
+        Ok((receive, send))
+    }
+
+    /// Whether the kernel cuts bursts into datagrams: until it refuses for the first time.
+    pub fn segments(&self) -> bool {
+        self.segments
+    }
+
+    /// Whether the kernel merges datagrams that come one after the other.
+    pub fn merges(&self) -> bool {
+        self.merges
+    }
+
+    /// Begins to wait for the socket. `ready` is called once for each [`request`](Self::request), on another thread, where
+    /// it must not wait.
+    pub fn watch(&mut self, ready: impl Fn() + Send + 'static) -> io::Result<()> {
+        self.watch = Some(Watch::new(&self.descriptor, ready)?);
+        Ok(())
+    }
+
+    /// Asks for one call of `ready`: when something has come, or, if `for_room`, when the socket takes datagrams again. If
+    /// that is so already, the call comes at once. An error means that the socket is dead, or isn't watched.
+    pub fn request(&self, for_room: bool) -> io::Result<()> {
+        let watch = self.watch.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        watch.request(&self.descriptor, for_room)
+    }
+
+    /// An address in the form of this socket's family.
+    fn target(&self, address: SocketAddr) -> SockaddrStorage {
+        match address {
+            SocketAddr::V4(v4) if self.is_ipv6 => {
+                let mapped = v4.ip().to_ipv6_mapped();
+                SockaddrStorage::from(SocketAddr::new(mapped.into(), v4.port()))
+            }
+            other => SockaddrStorage::from(other),
+        }
+    }
+}
+
+/// The number of a network interface, as scope ids name it.
+pub fn interface_number(name: &str) -> Option<u32> {
+    nix::net::if_::if_nametoindex(name).ok()
+}
+
+fn address(name: &SockaddrStorage) -> Option<SocketAddr> {
+    match name.family()? {
+        AddressFamily::Inet => name
+            .as_sockaddr_in()
+            .map(|v4: &SockaddrIn| SocketAddr::V4((*v4).into())),
+        AddressFamily::Inet6 => name
+            .as_sockaddr_in6()
+            .map(|v6: &SockaddrIn6| SocketAddr::V6((*v6).into())),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
