@@ -36,6 +36,8 @@ const clientDefault: QUICConfig = {
   // 0: as many as the addon thinks fit.
   enableDgram: [true, 0, 0],
   disableActiveMigration: true,
+  followServer: false,
+  discoverPmtu: false,
   // A placeholder: name your own protocol.
   applicationProtos: ['quic'],
   enableEarlyData: true,
@@ -233,6 +235,8 @@ function apply(config: NativeConfig, settings: QUICConfig, handshakeTimeout: num
   const [toReceive, toSend] = lengths.map((length) => (length === 0 ? DATAGRAM_QUEUE : length));
   if (takesDatagrams) config.enableDgram(true, toReceive, toSend);
   config.setDisableActiveMigration(settings.disableActiveMigration);
+  config.setFollowServer(settings.followServer);
+  config.discoverPmtu(settings.discoverPmtu);
   config.setActiveConnectionIdLimit(ACTIVE_CONNECTION_ID_LIMIT);
   config.setApplicationProtos(settings.applicationProtos);
   config.setCcAlgorithmName(settings.congestionControl);
