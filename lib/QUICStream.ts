@@ -6,7 +6,7 @@ import type { ConnectionMetadata, PromiseDeconstructed, StreamId } from './types
 import * as errors from './errors';
 import * as events from './events';
 import { BLOCKED, FINISHED, Shutdown, peerCode, readEnds, readLength } from './native';
-import { toDuplex, toReadable, toWritable } from './streamAdapters';
+import { TAKEN, toDuplex, toReadable, toWritable } from './streamAdapters';
 import Emitter from './utils/emitter';
 import { onAbort, promise, quiet } from './utils/promise';
 
@@ -59,9 +59,6 @@ type PendingWrite = {
 type PendingRead = { resolve: (chunk: Uint8Array | null) => void; reject: (reason: unknown) => void };
 
 const EMPTY = new Uint8Array(0);
-
-/** What a write that was taken at once gives: no promise of its own. */
-const TAKEN = Promise.resolve();
 
 /** Small chunks are copied out of here, so that none holds more memory than it has bytes. */
 const scratch = Buffer.allocUnsafeSlow(64 * 1024);
