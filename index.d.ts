@@ -156,8 +156,8 @@ export declare class Config {
    */
   setActiveConnectionIdLimit(limit: number): void
   /**
-   * Tells the peer not to migrate on purpose (RFC 9000 §9). Default false. quiche only tells: it does not refuse a
-   * migration of ours or of the peer's.
+   * Tells the peer not to migrate on purpose (RFC 9000 §9). Default false. quiche only tells; an endpoint also
+   * drops what comes from a peer that does it nevertheless.
    */
   setDisableActiveMigration(disable: boolean): void
   /**
@@ -563,6 +563,22 @@ export declare class Connection {
    */
   settleVerification(alert?: number | undefined | null): boolean
   /**
+   * What was wrong with the peer's certificates, where BoringSSL judged them (`setVerification('Chain')`) and refused; null
+   * if it did not. Answers at any time.
+   */
+  chainFailure(): ChainFailure | null
+  /** The cipher suite, by the standard's name, as `TLS_AES_128_GCM_SHA256`; null before the handshake has one. */
+  cipher(): string | null
+  /** The group of the key exchange, by BoringSSL's name, as `X25519MLKEM768`; null before the handshake has one. */
+  group(): string | null
+  /**
+   * Keying material that only the two ends of this connection can compute (RFC 8446 §7.5, RFC 5705): the same at both for
+   * the same arguments, other than any other connection's. `length` is 1 to 4096 bytes.
+   *
+   * Throws `InvalidState` before the handshake is complete, `InvalidArgument` for a label of more than 249 bytes.
+   */
+  exportKeyingMaterial(label: string, context: Uint8Array, length: number): Buffer
+  /**
    * Client: the session and the peer's transport parameters, to be given to `setSession` of a later connection to the
    * same server; null as long as the server has sent no ticket. It holds secrets.
    */
@@ -579,6 +595,9 @@ export declare class Connection {
   stream(id: number): Stream
 }
 
+/** A connection between two endpoints: from `detach`, for `attach`. It ends in silence if it is dropped. */
+export declare class DetachedConnection {}
+
 /**
  * Drives many connections over one socket: routes datagrams, accepts newcomers, keeps timers. It has no socket: its owner
  * hands it what was received and sends what it hands out.
@@ -587,6 +606,38 @@ export declare class Connection {
  * connections' own handles) call `transmit` until it answers 0, and then `timeout` to set a timer for `onTimeout`.
  */
 export declare class Endpoint {
+  /**
+   * Takes a client's connection out, to be attached to the endpoint of another socket. What still comes for it here is
+   * dropped.
+   *
+   * Throws `MigrationDisabled` if the server wants no migration, `InvalidState` if the connection isn't up or is a
+   * server's, `OutOfIdentifiers` while the server has given us no spare connection id, and `UnknownConnection`.
+   */
+  detach(key: number): DetachedConnection
+  /**
+   * Takes a connection in and moves it to our address (RFC 9000 §9): path events tell whether the new path works.
+   * Answers its key here.
+   */
+  attach(detached: DetachedConnection): number
+  /** Whether to answer those who ask from which address they are seen. Default no. */
+  setAnswersQuestions(answers: boolean): void
+  /**
+   * Tells of answers with this nonce (16 bytes) from now on, and of all punches while any nonce is expected. Answers
+   * whether it is a new one.
+   */
+  expectProbe(nonce: Uint8Array): boolean
+  /** The opposite. */
+  forgetProbe(nonce: Uint8Array): void
+  /** Tells once of a datagram from this address, whatever it is. */
+  watch(host: string, port: number): void
+  /** The opposite. */
+  unwatch(host: string, port: number): void
+  /** Sends a punch with the next batch. */
+  sendPunch(nonce: Uint8Array, host: string, port: number): void
+  /** Asks from which address we are seen, with the next batch. */
+  sendQuestion(nonce: Uint8Array, host: string, port: number): void
+  /** The next thing that was heard, or null. */
+  takeHeard(): Heard | null
   /** An endpoint that accepts nobody until `listen`, and dials after `setLocalAddress`. */
   constructor(options?: EndpointOptions | undefined | null)
   /** Sets the address of the socket, a wildcard if it is bound to one: all datagrams are said to come to it. */
@@ -651,6 +702,8 @@ export declare class Endpoint {
   takeChanges(): number
   /** The next datagram that was nobody's, or null. */
   takeStray(): StrayDatagram | null
+  /** Drops the stray datagrams that wait, since nobody wants them. */
+  dropStrays(): void
   /** Keeps up to so many stray datagrams for `takeStray`; with 0 they are counted and dropped. */
   setMaxStrays(count: number): void
   /** What happened so far. */
@@ -854,6 +907,21 @@ export interface CertificateIssuer {
   key: string | Uint8Array
 }
 
+/** Which check failed on which of the peer's certificates. */
+export interface ChainFailure {
+  /** The check, by the codes of `RefusedChain`; `ChainInvalid` for one that has no code there. */
+  check: string
+  /**
+   * The certificate's place in the chain as the peer sent it, the leaf being 0; the length of the chain stands for a trust
+   * anchor.
+   */
+  index: number
+  /** The certificate's subject, for people to read. */
+  subject: string
+  /** BoringSSL's words, for people to read. */
+  message: string
+}
+
 /** What a record of changes says. A record is three numbers: the kind, the `key` of the connection, a value. */
 export declare enum ChangeKind {
   /** The peer's certificate chain waits for a verdict: `peerCertChain`, `settleVerification`. */
@@ -888,6 +956,8 @@ export declare enum ChangeKind {
   Stray = 12,
   /** A client has got a session ticket: `session`. */
   Session = 13,
+  /** `value` things were heard that are no connection's and that somebody waits for: `takeHeard` until null. */
+  Heard = 14,
 }
 
 /** What ended a connection. */
@@ -1184,6 +1254,18 @@ export interface EndpointStats {
   paced: number
   /** Peers that were followed to another port. */
   rebindings: number
+  /** Datagrams dropped of peers that moved by themselves although they were asked not to. */
+  migrationsRefused: number
+  /** Punches and questions sent. */
+  probesSent: number
+  /** Punches, questions and answers received. */
+  probesReceived: number
+  /** Of these, answered. */
+  probesAnswered: number
+  /** Of these, not answered: too many at once, or a question that isn't to be answered. */
+  probesUnanswered: number
+  /** Of these, answers that nobody waits for. */
+  probesUnexpected: number
 }
 
 /** How a flush ended. */
@@ -1206,6 +1288,23 @@ export declare enum Flushed {
  * format: 'pem' })`. Throws `UnknownKeyAlgorithm` and `NoRandomness`.
  */
 export declare function generateKey(algorithm: 'Ed25519' | 'P-256' | 'P-384'): string
+
+/** Something that was heard, and that somebody waits for. */
+export interface Heard {
+  /** What it was. */
+  kind: HeardKind
+  /** Its nonce, unless it was just anything. */
+  nonce?: Buffer
+  /** The sender's literal address. */
+  host: string
+  /** The sender's port. */
+  port: number
+  /** In an answer: the address from which the sender sees us. */
+  observed?: Address
+}
+
+/** What was heard outside of connections. */
+export type HeardKind = 'Punch' | 'PunchAnswer' | 'ObserveAnswer' | 'Anything'
 
 /** Length of the longest connection id, in bytes (RFC 9000 §17.2). */
 export declare const MAX_CONN_ID_LEN: number
@@ -1547,9 +1646,15 @@ export type StreamWrite =
 
 /** What the TLS part of connections is made of. */
 export interface TlsSettings {
-  /** Our keys and chains; the first that suits the peer is used. None by default. */
+  /**
+   * Our keys and chains. A server shows the first that is for the name asked for (SNI), else the first that the client's
+   * algorithms permit. None by default.
+   */
   credentials?: Array<Credential>
-  /** Trust anchors, PEM, any number in each element. None by default: the system's are not loaded. */
+  /**
+   * Trust anchors, PEM, any number in each element: roots, intermediates, or peers' own certificates. None by default: the
+   * system's are not loaded.
+   */
   ca?: Array<Uint8Array>
   /** Trust anchors, DER, one in each element: many of them load faster so. */
   caDer?: Array<Uint8Array>
@@ -1565,6 +1670,16 @@ export interface TlsSettings {
   groups?: string
   /** Server: hand out session tickets, so that a returning client may resume. Default false. */
   sessionTickets?: boolean
+  /**
+   * Server: how long a session ticket is good for, in seconds, 1 to 604800 (RFC 8446 §4.6.1); a fraction is dropped.
+   * Default 3600. Whoever resumes is not judged again; where a server judges at all, he gets no new ticket either.
+   */
+  ticketLifetime?: number
+  /**
+   * Client: have the server's chain judged again when a session is resumed. Needs `setVerification` with `Chain` or
+   * `Application`: a resumption fails without. Default false.
+   */
+  verifyResumed?: boolean
 }
 
 /** Transport parameters (RFC 9000 §18.2). Times are in milliseconds. */

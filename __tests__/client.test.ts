@@ -63,7 +63,10 @@ describe('dialling', () => {
   test('nobody ends by handshake timeout', async () => {
     using silence = await createSilence();
     const dial = QUICClient.createQUICClient({ ...local, port: silence.port, config: { handshakeTimeout: 50 } });
-    await expect(dial).rejects.toThrow(errors.ErrorQUICClientCreateTimeout);
+    await expect(dial).rejects.toMatchObject({
+      name: 'ErrorQUICClientCreateTimeout',
+      message: expect.stringContaining('No answer came') as string,
+    });
   });
 
   test('nobody ends by idle timeout', async () => {

@@ -226,7 +226,7 @@ onLinux('a descriptor that was closed by somebody else is never written to again
     for (const fd of own) fs.closeSync(fd);
     const files = own.map((_, i) => fs.mkdtempSync('/tmp/polykey-quic-') + '/' + i);
     const reused = files.map((file) => fs.openSync(file, 'w'));
-    await Promise.race([socket.sendPunch('127.0.0.1', socket.port).catch(() => {}), failed]);
+    await Promise.race([socket.send('x', socket.port, '127.0.0.1').catch(() => {}), failed]);
     await socket.stop({ force: true }).catch(() => {});
     console.log(files.map((file) => fs.statSync(file).size).join() + (reused.length === own.length ? ' same' : ''));
     for (const file of files) fs.rmSync(require('node:path').dirname(file), { recursive: true });

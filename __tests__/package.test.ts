@@ -61,6 +61,25 @@ test('modules below dist/ load with and without the extension, and are the same 
   expect(same).toBe(true);
 });
 
+/** Names as a program uses them: classes, namespaces, types, the deep path and the raw addon. */
+const program = `
+  import { QUICClient, QUICConnectionMap, QUICServer, errors, events, native, utils, x509 } from 'polykey-quic';
+  import type { Host, QUICClientConfigInput, QUICStream, TLSVerifyCallback } from 'polykey-quic';
+  import { CryptoError } from 'polykey-quic/dist/native';
+  import { Config } from 'polykey-quic/native';
+  const verifyCallback: TLSVerifyCallback = async (certs) => (certs.length === 0 ? CryptoError.CertificateRequired : undefined);
+  const config: QUICClientConfigInput = { verifyPeer: true, verifyCallback };
+  const same: typeof native.CryptoError = CryptoError;
+  const server = new QUICServer({ config: { key: '', cert: '' } });
+  server.addEventListener(events.EventQUICServerConnection.name, ({ detail }: events.EventQUICServerConnection) => {
+    const stream: QUICStream = detail.newStream();
+    stream.cancel(new errors.ErrorQUICConnectionPeer('', { data: { isApp: true, errorCode: 0, reason: new Uint8Array() } }));
+  });
+  const host: Host = utils.resolvesZeroIP('::' as Host);
+  void QUICClient.createQUICClient({ host, port: 1, config }).cancel();
+  void [same, x509.generateKey('Ed25519'), new QUICConnectionMap().size, new Config(1), native.quiche.MAX_CONN_ID_LEN];
+`;
+
 describe('TypeScript finds the types', () => {
   let user: string;
 
@@ -91,6 +110,40 @@ describe('TypeScript finds the types', () => {
     expect(find('polykey-quic/native')).toBe(path.join(root, 'index.d.ts'));
     expect(find('polykey-quic/dist/native')).toBe(path.join(root, 'dist/native.d.ts'));
   });
+
+  // As `attw` does: a program of each kind has to compile, our declarations included.
+  test.each<[string, string, ts.CompilerOptions]>([
+    ['node10', 'ts', { module: ts.ModuleKind.CommonJS, moduleResolution: ts.ModuleResolutionKind.Node10 }],
+    [
+      'node16, from CommonJS',
+      'cts',
+      { module: ts.ModuleKind.Node16, moduleResolution: ts.ModuleResolutionKind.Node16 },
+    ],
+    ['node16, from ESM', 'mts', { module: ts.ModuleKind.Node16, moduleResolution: ts.ModuleResolutionKind.Node16 }],
+    ['bundler', 'ts', { module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler }],
+  ])(
+    'and compiles against them with %s',
+    async (_, extension, options) => {
+      const file = path.join(user, `program.${extension}`);
+      await fs.promises.writeFile(file, program);
+      const created = ts.createProgram([file], {
+        ...options,
+        target: ts.ScriptTarget.ES2022,
+        lib: ['lib.es2023.d.ts', 'lib.esnext.disposable.d.ts'],
+        strict: true,
+        noEmit: true,
+        typeRoots: [path.join(root, 'node_modules/@types')],
+        types: ['node'],
+      });
+      const complaints = ts
+        .getPreEmitDiagnostics(created)
+        .filter(({ file: at }) => at === undefined || at.fileName === file || at.fileName.startsWith(`${root}/dist/`));
+      expect(complaints.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, ' '))).toEqual([]);
+      // A name that isn't there is a complaint: the program was looked at.
+      expect(created.getSourceFiles().map(({ fileName }) => fileName)).toContain(path.join(root, 'dist/index.d.ts'));
+    },
+    60_000,
+  );
 });
 
 describe('the package of each platform', () => {

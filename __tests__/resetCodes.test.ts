@@ -1,5 +1,4 @@
-import type { errors } from '../lib';
-import { events } from '../lib';
+import { errors, events } from '../lib';
 import type { Pair } from './helpers/pair';
 import { createPair, nextEvent, openStream, readAll, recordEvents } from './helpers/pair';
 
@@ -94,6 +93,20 @@ describe('a reason crosses to the other side', () => {
     await expect(theirs.read()).rejects.toBe(seven);
     await expect(theirs.write(Buffer.from('x'))).rejects.toBe(seven);
     await Promise.all([ours.closedP, theirs.closedP]);
+  });
+
+  test.each(['lean calls', 'web streams'])('writer.abort → at once, while earlier data is unread (%s)', async (by) => {
+    await using pair = await createTranslatingPair();
+    const [ours, theirs] = await openStream(pair.near, pair.far, 'never read');
+    const closed = by === 'web streams' ? theirs.readable.getReader().closed : undefined;
+    const told = nextEvent<events.EventQUICStreamError>(theirs, events.EventQUICStreamError);
+    ours.abortWrite(seven);
+    const { detail } = await told;
+    expect(detail).toBeInstanceOf(errors.ErrorQUICStreamPeerRead);
+    expect([detail.data['code'], detail.cause]).toEqual([107, seven]);
+    expect([theirs.readClosed, theirs.writeClosed]).toEqual([true, false]);
+    if (closed === undefined) await expect(theirs.read()).rejects.toBe(seven);
+    else await expect(closed).rejects.toBe(seven);
   });
 
   test('while buffers are full, in both directions', async () => {

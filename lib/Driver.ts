@@ -24,6 +24,8 @@ interface DriverHost {
   admit(handle: NativeConnection, driver: Driver): Driven | undefined;
   /** Datagrams that are nobody's wait to be taken. */
   onStray(endpoint: Endpoint): void;
+  /** Probes that somebody waits for were heard. */
+  onHeard(): void;
   /** The socket is dead. */
   onDead(error: Error): void;
 }
@@ -170,6 +172,10 @@ class Driver implements TransportSink {
   #route(kind: ChangeKind, key: number, value: number): void {
     if (kind === ChangeKind.Stray) {
       this.#host.onStray(this.#endpoint);
+      return;
+    }
+    if (kind === ChangeKind.Heard) {
+      this.#host.onHeard();
       return;
     }
     const connection = this.#connections.get(key) ?? this.#admit(kind, key);

@@ -1,4 +1,5 @@
 import type { ResolvedConfig } from './config';
+import type { NativeConnection } from './native';
 import type { ConnectionOwner } from './QUICConnection';
 import type { SocketUser } from './QUICSocket';
 import type {
@@ -25,6 +26,7 @@ import QUICConnection from './QUICConnection';
 import QUICSocket from './QUICSocket';
 import { resolveHost, toPort, validateTarget } from './utils/address';
 import Emitter from './utils/emitter';
+import { expectStopOptions } from './utils/expect';
 import { Cancellable, onAbort, promise, unlessAborted } from './utils/promise';
 import { onTimeout } from './utils/timer';
 
@@ -37,6 +39,11 @@ type DialOptions = {
   /** Accepted, and unused: the addon draws its random bytes from the system. */
   crypto?: QUICClientCrypto;
   config?: QUICClientConfigInput;
+  /**
+   * Resumes an earlier session with this server: the detail of `EventQUICConnectionSession`. The server is judged all the
+   * same, by the chain it showed then; where it doesn't resume, by the one it shows now.
+   */
+  session?: Uint8Array;
   reuseAddr?: boolean;
   ipv6Only?: boolean;
   resolveHostname?: ResolveHostname;
@@ -73,7 +80,7 @@ class QUICClient extends Emitter implements ConnectionOwner, SocketUser, AsyncDi
    * @throws {errors.ErrorQUICClientCreateTimeout} neither the timer nor `handshakeTimeout` was enough
    * @throws {errors.ErrorQUICClientSocketNotRunning} the shared socket isn't started
    * @throws {errors.ErrorQUICClientInvalidHost} the socket doesn't reach this kind of address
-   * @throws {errors.ErrorQUICClientInvalidArgument} the server name is none
+   * @throws {errors.ErrorQUICClientInvalidArgument} the server name is none, or the session
    * @throws {errors.ErrorQUICConfig} a setting can't be
    * @throws {errors.ErrorQUICSocket} the socket couldn't be started
    * @throws {errors.ErrorQUICConnection} the server or we refused, or nobody answered
@@ -128,6 +135,7 @@ class QUICClient extends Emitter implements ConnectionOwner, SocketUser, AsyncDi
 
   /** Ends the connection, as `QUICConnection.stop` does, and stops the socket if it is the client's own. */
   async destroy(options: StopOptions = {}): Promise<void> {
+    expectStopOptions(options);
     // Once more, so that force ends the waiting of a call without.
     if (this.#destroying !== undefined) void this.connection.stop(options);
     this.#destroying ??= this.#destroy(options);
@@ -259,9 +267,20 @@ function connect(options: QUICClientOptions, socket: QUICSocket, target: Target)
   const { reasonToCode, codeToReason } = options;
   const at = { host: socket.host, port: socket.port };
   return socket.dial(config.native, host, port, serverName, (handle, driver) => {
+    if (options.session !== undefined) resume(handle, options.session);
     const parts = { handle, driver, config, local: at, serverName, reasonToCode, codeToReason, logger };
     return new QUICConnection({ type: 'client', ...parts });
   });
+}
+
+function resume(handle: NativeConnection, session: Uint8Array): void {
+  try {
+    handle.setSession(session);
+  } catch (error) {
+    // Nobody owns it yet.
+    handle.close(false, 0, new Uint8Array(0));
+    throw error;
+  }
 }
 
 /** What a failed dial rejects with. */
@@ -273,7 +292,7 @@ function translate(error: unknown, signal: AbortSignal, hasLostSocket: boolean):
   if (error instanceof errors.ErrorQUICConnectionStartTimeout) {
     return new errors.ErrorQUICClientCreateTimeout(error.message, { cause: error });
   }
-  // Host and port were checked before: what the addon refuses now is the server's name.
+  // Host and port were checked before: what the addon refuses now is the server's name, or the session.
   if (nativeCode(error) !== undefined && !(error instanceof errors.ErrorQUIC)) {
     return new errors.ErrorQUICClientInvalidArgument(messageOf(error), { cause: error });
   }

@@ -1,4 +1,5 @@
 import type { ResolvedConfig } from './config';
+import type { State } from './connectionState';
 import type { DatagramStats } from './datagrams';
 import type { Driven } from './Driver';
 import type { ConnectionStats, NativeConnection, PathStats } from './native';
@@ -14,18 +15,23 @@ import type {
   StreamCodeToReason,
   StreamReasonToCode,
 } from './types';
+import type { TLSInfo } from './tls';
 import type QUICStream from './QUICStream';
 import { DATAGRAM_QUEUE } from './config';
+import Confirmation from './confirmation';
+import { next } from './connectionState';
 import Datagrams from './datagrams';
 import { errorOfEnd, local } from './endings';
 import * as errors from './errors';
 import * as events from './events';
-import { ChangeKind, ConnectionErrorCode, Shutdown } from './native';
+import { ChangeKind, ConnectionErrorCode } from './native';
 import QUICConnectionId from './QUICConnectionId';
 import { toCode, toReason } from './reasons';
 import StreamTable from './StreamTable';
+import { readTLS } from './tls';
 import { toCanonicalIP } from './utils/address';
 import Emitter from './utils/emitter';
+import { expectBytes, expectStopOptions, expectStreamType } from './utils/expect';
 import { onAbort, promise, quiet } from './utils/promise';
 import { onTimeout } from './utils/timer';
 import Verification from './verification';
@@ -62,23 +68,6 @@ type ConnectionParts = {
   logger: LoggerLike;
 };
 
-type State =
-  | { readonly status: 'starting' }
-  | { readonly status: 'running' }
-  /** Waits for its streams to end. */
-  | { readonly status: 'stopping' }
-  /** Says goodbye, or heard it. */
-  | { readonly status: 'closing'; readonly error: errors.ErrorQUICConnection }
-  | { readonly status: 'closed'; readonly error: errors.ErrorQUICConnection };
-
-const next: Record<State['status'], readonly State['status'][]> = {
-  starting: ['running', 'closing'],
-  running: ['stopping', 'closing'],
-  stopping: ['closing'],
-  closing: ['closed'],
-  closed: [],
-};
-
 /** Counters of a connection. */
 type QUICConnectionStats = ConnectionStats & {
   paths: PathStats[];
@@ -103,12 +92,13 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   #ids: { own: QUICConnectionId; peer: QUICConnectionId };
   #remote: { host: Host; port: Port };
   #remoteCerts: Uint8Array[] = [];
+  #tls: TLSInfo | undefined;
   #stopping: Promise<void> | undefined;
   #stopOptions: StopOptions = {};
   /** Ends the waiting of a stop that isn't forced. */
   #hurry: (() => void) | undefined;
   readonly #established = promise();
-  readonly #confirmed = promise();
+  readonly #confirmation = new Confirmation();
   readonly #closed = promise();
 
   /** @internal Connections are made by clients and servers. */
@@ -124,7 +114,6 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     this.#ids = this.#readIds();
     this.#remote = this.#readRemote();
     void quiet(this.#established.p);
-    void quiet(this.#confirmed.p);
   }
 
   /** The settings it was made with. */
@@ -179,7 +168,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
    * the connection's error.
    */
   get confirmed(): Promise<void> {
-    return this.#confirmed.p;
+    return this.#confirmation.p;
   }
 
   get stats(): QUICConnectionStats {
@@ -223,6 +212,23 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     return this.#remoteCerts;
   }
 
+  /** What the two ends agreed on; `undefined` before the handshake is complete. */
+  get tls(): TLSInfo | undefined {
+    return this.#tls;
+  }
+
+  /**
+   * Secret bytes that only the two ends of this connection can compute (RFC 8446 §7.5, RFC 5705): equal at both for equal
+   * arguments, other than any other connection's. Who signs them proves to be at the other end of this very connection.
+   *
+   * @param length - 1 to 4096 bytes
+   * @throws as `newStream` does; the addon's `OutOfRange`, and its `InvalidArgument` for a label of more than 249 bytes
+   */
+  exportKeyingMaterial(label: string, context: Uint8Array = new Uint8Array(0), length = 32): Uint8Array {
+    this.#expectRunning();
+    return this.#handle.exportKeyingMaterial(label, context, length);
+  }
+
   /** Nobody sends its trust anchors: always empty. */
   getRemoteCACertsChain(): Uint8Array[] {
     return [];
@@ -247,6 +253,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
    * @throws {errors.ErrorQUICConnectionNotRunning} it has ended
    */
   newStream(type: 'bidi' | 'uni' = 'bidi'): QUICStream {
+    expectStreamType(type);
     this.#expectRunning();
     return this.#streams.create(type);
   }
@@ -256,12 +263,14 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     type = 'bidi',
     signal,
   }: { type?: 'bidi' | 'uni'; signal?: AbortSignal } = {}): Promise<QUICStream> {
+    expectStreamType(type);
     this.#expectRunning();
     return this.#streams.open(type, signal);
   }
 
   /** Sends a datagram (RFC 9221), which may be lost. `false`: it is too large now, the queue is full, or nobody takes it. */
   sendDatagram(data: Uint8Array): boolean {
+    expectBytes(data, 'data');
     const isSent = this.#datagrams.send(data);
     this.#parts.driver.wake();
     return isSent;
@@ -278,6 +287,15 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   }
 
   /**
+   * Does nothing: connections are handed out started.
+   *
+   * @throws {errors.ErrorQUICConnectionClosed} it has ended, and can't begin anew
+   */
+  async start(): Promise<void> {
+    if (!this.#isLive) throw new errors.ErrorQUICConnectionClosed();
+  }
+
+  /**
    * Ends the connection. Can be called again and at any time: a forced stop ends the waiting of one that isn't.
    *
    * - `force: true`, the default: closes at once; open streams fail, and what is under way to the peer is dropped.
@@ -286,8 +304,11 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
    *
    * `timeout` and `signal` bound the waiting of the last two. A packet acknowledged is one that the peer's machine has; whether its
    * application has read it, only an answer can tell.
+   *
+   * @throws {RangeError} `errorCode` or `timeout` can't be
    */
   async stop(options: StopOptions = {}): Promise<void> {
+    expectStopOptions(options);
     if (this.#stopping === undefined || isImmediate(options)) this.#stopOptions = options;
     if (isImmediate(options)) this.#hurry?.();
     if (this.#stopping === undefined) {
@@ -372,7 +393,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
         this.#onConnected();
         break;
       case ChangeKind.Confirmed:
-        this.#confirmed.resolveP();
+        this.#confirmation.done();
         break;
       case ChangeKind.Ending:
         this.#onEnding();
@@ -382,7 +403,10 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
         this.#finish();
         break;
       case ChangeKind.Session:
+        this.#onSession();
+        break;
       case ChangeKind.Stray:
+      case ChangeKind.Heard:
         break;
     }
   }
@@ -403,12 +427,18 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     this.#ids = this.#readIds();
     this.#remote = this.#readRemote();
     this.#remoteCerts = this.#handle.peerCertChain() ?? [];
+    this.#tls = readTLS(this.#handle);
     this.#advance({ status: 'running' });
     // Whoever awaits the connection runs now; what else happened is told when it has had time to listen.
     this.#held = [];
     setImmediate(() => this.#release());
     this.#established.resolveP();
     this.#owner?.onConnected(this);
+  }
+
+  #onSession(): void {
+    const session = this.#handle.session();
+    if (session !== null) this.tell(events.EventQUICConnectionSession, session);
   }
 
   #release(): void {
@@ -425,16 +455,8 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   }
 
   #onStreamOpened(id: number): void {
-    if (this.#state.status === 'running') {
-      this.tell(events.EventQUICConnectionStream, this.#streams.accept(id));
-      return;
-    }
-    const reason = new errors.ErrorQUICConnectionStopping();
-    const { reasonToCode } = this.#parts;
-    this.#handle.streamShutdown(id, Shutdown.Read, toCode(reasonToCode, 'read', reason));
-    // RFC 9000 §2.1: the second bit tells unidirectional streams, which we can't reset.
-    if ((id & 2) === 0) this.#handle.streamShutdown(id, Shutdown.Write, toCode(reasonToCode, 'write', reason));
-    this.#parts.driver.wake();
+    if (this.#state.status !== 'running') this.#streams.refuse(id, new errors.ErrorQUICConnectionStopping());
+    else this.tell(events.EventQUICConnectionStream, this.#streams.accept(id));
   }
 
   #onPath(): void {
@@ -454,7 +476,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     this.#logger.info(`Connection ${this.connectionId.toString()} ends: ${error.message}`);
     this.#verification?.abort(error);
     this.#established.rejectP(error);
-    this.#confirmed.rejectP(error);
+    this.#confirmation.fail(error);
     this.#streams.end(error, keepsReceived);
     this.#datagrams.end();
     this.#hurry?.();
@@ -469,6 +491,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     if (this.#state.status === 'closing') {
       this.#advance({ status: 'closed', error: this.#state.error });
       this.#held = undefined;
+      this.#confirmation.cancel();
       this.#closed.resolveP();
     }
     return true;
@@ -512,10 +535,18 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     }
     this.#end(local({ isApp, errorCode, reason }), false);
     // After what this turn has to send: quiche never gets to say goodbye if its last handshake packet hasn't gone out.
-    this.#parts.driver.watch(() => {
-      this.#closeNative({ isApp, errorCode, reason });
-      return true;
-    });
+    const close = () =>
+      this.#parts.driver.watch(() => {
+        this.#closeNative({ isApp, errorCode, reason });
+        return true;
+      });
+    // quiche sends a code of QUIC's own in a Handshake packet until then, which a server may have lost the keys for.
+    if (!isApp) this.#confirmation.whenDone(this.#activePath, close);
+    else close();
+  }
+
+  get #activePath(): PathStats | undefined {
+    return this.#handle.pathStats().find((path) => path.active);
   }
 
   #closeNative({ isApp = true, errorCode = 0, reason = new Uint8Array(0) }: StopOptions): void {

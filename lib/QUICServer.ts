@@ -23,8 +23,10 @@ import { silent } from './logging';
 import QUICConnection from './QUICConnection';
 import QUICSocket from './QUICSocket';
 import Emitter from './utils/emitter';
+import { expectStopOptions } from './utils/expect';
 import Lifecycle from './utils/lifecycle';
 import { promise, quiet } from './utils/promise';
+import { formatError } from './utils';
 
 type QUICServerOptions = {
   /** `key` seeds the keys of Retry tokens and stateless resets; keep it, and a restarted server resets lost connections. */
@@ -126,6 +128,7 @@ class QUICServer extends Emitter implements Admitter, ConnectionOwner, AsyncDisp
 
   /** Accepts nobody any more, ends all its connections as `QUICConnection.stop` does, and stops the socket if it is its own. */
   async stop(options: StopOptions = {}): Promise<void> {
+    expectStopOptions(options);
     // Once more, so that force ends the waiting of a call without.
     if (this.#lifecycle.status === 'stopping') void this.#stopConnections(options);
     return this.#lifecycle.stop(async () => {
@@ -195,7 +198,10 @@ class QUICServer extends Emitter implements Admitter, ConnectionOwner, AsyncDisp
 
   /** @internal */
   onEnd(connection: QUICConnection, error: errors.ErrorQUICConnection): void {
-    if (this.#newcomers.has(connection)) this.#logger.debug(`A newcomer was not accepted: ${error.message}`);
+    if (!this.#newcomers.has(connection)) return;
+    // Only noted: a stranger who fails to get in must not look like a fault of the server.
+    const reason = new errors.ErrorQUICServerNewConnection(error.message, { cause: error });
+    this.#logger.debug(formatError(reason));
   }
 
   /** @internal */

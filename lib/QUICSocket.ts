@@ -2,13 +2,17 @@ import type { Driven, DriverHost } from './Driver';
 import type { EndpointOptions, EndpointStats, NativeConfig, NativeConnection } from './native';
 import type { BoundAddress, OpenTransport, Transport, TransportOptions, TransportStats } from './transport/Transport';
 import type { TransportChoice } from './transport/open';
-import type { Host, LoggerLike, Port, ResolveHostname, SocketType } from './types';
+import type { ObserveOptions } from './observe';
+import type { PunchOptions, PunchResult, PunchStats } from './punch';
+import type { Host, LoggerLike, Port, RemoteInfo, ResolveHostname, SocketType } from './types';
 import Driver from './Driver';
 import * as errors from './errors';
 import * as events from './events';
 import { silent } from './logging';
 import { Endpoint, messageOf, nativeCode } from './native';
-import { makePunch, readPunch } from './punch';
+import observe from './observe';
+import Probing from './probing';
+import Punch from './punch';
 import { defaultTransport, openTransport } from './transport/open';
 import * as address from './utils/address';
 import Emitter from './utils/emitter';
@@ -45,6 +49,8 @@ type QUICSocketOptions = QUICSocketLimits & {
    * through `node:dgram`. By default what the environment variable `POLYKEY_QUIC_TRANSPORT` says, else `'auto'`.
    */
   transport?: TransportChoice;
+  /** Whether to tell others from which address we see them, when they ask by `observe`; default false. */
+  answersObserve?: boolean;
   /** Binds something else than a UDP socket. */
   openTransport?: OpenTransport;
 };
@@ -56,7 +62,7 @@ const MAX_STRAYS = 256;
 type Keys = { tokenKey: Uint8Array; statelessResetKey: Uint8Array };
 
 /** Counters of a socket. */
-type QUICSocketStats = { endpoint: EndpointStats; transport: TransportStats };
+type QUICSocketStats = { endpoint: EndpointStats; transport: TransportStats; punches: PunchStats };
 
 /** Who uses a socket that isn't its own. */
 interface SocketUser {
@@ -70,7 +76,7 @@ interface Admitter extends SocketUser {
   admit(handle: NativeConnection, driver: Driver): Driven;
 }
 
-type Running = { endpoint: Endpoint; transport: Transport; driver: Driver };
+type Running = { endpoint: Endpoint; transport: Transport; driver: Driver; probing: Probing };
 
 /** One UDP socket, which carries one server and any number of clients. Can be started and stopped again and again. */
 class QUICSocket extends Emitter implements AsyncDisposable {
@@ -82,6 +88,7 @@ class QUICSocket extends Emitter implements AsyncDisposable {
   #running: Running | undefined;
   #isReferenced = true;
   #lastStats: QUICSocketStats | undefined;
+  #punchStats: PunchStats = noPunches();
   #closed = promise();
   /** Resolves names the way this socket was told to. */
   readonly resolveHostname: ResolveHostname;
@@ -121,7 +128,7 @@ class QUICSocket extends Emitter implements AsyncDisposable {
   get stats(): QUICSocketStats | undefined {
     if (this.#running === undefined) return this.#lastStats;
     const { endpoint, transport } = this.#running;
-    return { endpoint: endpoint.stats(), transport: { ...transport.stats } };
+    return { endpoint: endpoint.stats(), transport: { ...transport.stats }, punches: { ...this.#punchStats } };
   }
 
   /**
@@ -191,13 +198,45 @@ class QUICSocket extends Emitter implements AsyncDisposable {
   }
 
   /**
-   * Sends one punch packet: a bare datagram that no other protocol on the port takes for its own. Resolves to its nonce;
-   * `EventQUICSocketDatagram` at the other side shows the same.
+   * Opens the way to a peer through the NATs between, while the peer does the same: sends small packets, which the peer's
+   * socket answers by itself, to one address or to all at which the peer may be. Resolves with the address from which the
+   * peer was heard, when packets come through in both directions.
+   *
+   * This proves a path, not who is at its end: that is for certificates to tell. `docs/punching.md` has the packets.
+   *
+   * @throws {errors.ErrorQUICSocketPunchTimeout} nobody answered in time
+   * @throws {errors.ErrorQUICSocketPunchAborted} the signal gave it up
+   * @throws {errors.ErrorQUICSocketNotRunning} the socket isn't started, or was stopped
+   * @throws {errors.ErrorQUICSocketInvalidSendAddress} the socket reaches none of the addresses
+   * @throws {errors.ErrorQUICHostInvalid} a name can't be resolved
+   * @throws {RangeError} a port is 0; the nonce hasn't 16 bytes, or is in use
    */
-  async sendPunch(host: string, port: number, { nonce }: { nonce?: Uint8Array } = {}): Promise<Uint8Array> {
-    const punch = makePunch(nonce);
-    await this.send(punch.packet, port, host);
-    return punch.nonce;
+  async punch(host: string, port: number, options?: PunchOptions): Promise<PunchResult>;
+  async punch(targets: readonly { host: string; port: number }[], options?: PunchOptions): Promise<PunchResult>;
+  async punch(
+    first: string | readonly { host: string; port: number }[],
+    second?: number | PunchOptions,
+    third?: PunchOptions,
+  ): Promise<PunchResult> {
+    const { probing } = this.#expectRunning();
+    const isOne = typeof first === 'string';
+    const targets = isOne ? [{ host: first, port: second as number }] : first;
+    const options = (isOne ? third : (second as PunchOptions | undefined)) ?? {};
+    return Punch.run(probing, await this.#resolveTargets(targets), options, this.#punchStats);
+  }
+
+  /**
+   * Asks another socket from which address it sees us: behind a NAT, the NAT's outside. It answers if it was made with
+   * `answersObserve`.
+   *
+   * @throws {errors.ErrorQUICSocketObserveTimeout} nobody answered in time
+   * @throws {errors.ErrorQUICSocketNotRunning} the socket isn't started, or was stopped
+   * @throws as `send` for the address; with the signal's reason
+   */
+  async observe(host: string, port: number, options: ObserveOptions = {}): Promise<RemoteInfo> {
+    const { probing } = this.#expectRunning();
+    const [to, toPort] = await this.#resolveTarget(host, port);
+    return observe(probing, { host: to, port: toPort }, options);
   }
 
   /** Keeps the process alive while started; so it is by default. */
@@ -309,15 +348,18 @@ class QUICSocket extends Emitter implements AsyncDisposable {
   #run(transport: Transport): Running {
     const endpoint = new Endpoint(endpointOptions(this.#options));
     endpoint.setLocalAddress(transport.address.host, transport.address.port);
+    endpoint.setAnswersQuestions(this.#options.answersObserve ?? false);
     const driver = new Driver(endpoint, transport, this.#driverHost());
     driver.setReferenced(this.#isReferenced);
-    return { endpoint, transport, driver };
+    this.#punchStats = noPunches();
+    return { endpoint, transport, driver, probing: new Probing(endpoint, () => driver.wake()) };
   }
 
   #driverHost(): DriverHost {
     return {
       admit: (handle, driver) => this.#admitter?.admit(handle, driver),
       onStray: (endpoint) => this.#onStray(endpoint),
+      onHeard: () => this.#running?.probing.onHeard(),
       onDead: (error) => this.#onDead(error),
     };
   }
@@ -331,19 +373,23 @@ class QUICSocket extends Emitter implements AsyncDisposable {
     this.#users.clear();
     // First, so that they can say themselves why their connections end.
     for (const user of users) user.onSocketStopped();
+    running.probing.close();
     await running.driver.close();
     this.#running = undefined;
     this.#closed.resolveP();
   }
 
   #onStray(endpoint: Endpoint): void {
+    if (!this.isHeard(events.EventQUICSocketDatagram.name)) {
+      endpoint.dropStrays();
+      return;
+    }
     for (let stray = endpoint.takeStray(); stray !== null; stray = endpoint.takeStray()) {
       const { data, host, port } = stray;
       this.tell(events.EventQUICSocketDatagram, {
         data,
         host: host as Host,
         port: port as Port,
-        punchNonce: readPunch(data),
       });
     }
   }
@@ -364,6 +410,15 @@ class QUICSocket extends Emitter implements AsyncDisposable {
     const [resolved, udpType] = await address.resolveHost(host, this.resolveHostname);
     const invalid = errors.ErrorQUICSocketInvalidSendAddress;
     return [address.validateTarget(this.host, this.type, resolved, udpType, invalid), port];
+  }
+
+  /** Of several targets, those that the socket reaches. */
+  async #resolveTargets(targets: readonly { host: string; port: number }[]): Promise<RemoteInfo[]> {
+    const resolved = await Promise.allSettled(targets.map(({ host, port }) => this.#resolveTarget(host, port)));
+    const reached = resolved.filter((outcome) => outcome.status === 'fulfilled').map(({ value }) => value);
+    const failed = resolved.find((outcome) => outcome.status === 'rejected');
+    if (reached.length === 0) throw failed?.reason ?? new RangeError('expected one target at least');
+    return reached.map(([host, port]) => ({ host, port }));
   }
 
   #setReferenced(isReferenced: boolean): this {
@@ -389,6 +444,10 @@ function endpointOptions(options: QUICSocketOptions): EndpointOptions {
   };
   // The addon takes a setting that is there for one that was set.
   return Object.fromEntries(Object.entries(limits).filter(([, value]: [string, unknown]) => value !== undefined));
+}
+
+function noPunches(): PunchStats {
+  return { started: 0, opened: 0, timedOut: 0, aborted: 0, adopted: 0 };
 }
 
 function toBytes(data: string | Uint8Array | readonly unknown[]): Uint8Array {

@@ -3,11 +3,13 @@ import type { ReadableStream, WritableStream } from 'node:stream/web';
 import type { NativeConnection } from './native';
 import type { HalfWatcher } from './streamAdapters';
 import type { ConnectionMetadata, PromiseDeconstructed, StreamId } from './types';
+import { isUint8Array } from 'node:util/types';
 import * as errors from './errors';
 import * as events from './events';
 import { BLOCKED, FINISHED, Shutdown, peerCode, readEnds, readLength } from './native';
 import { TAKEN, toDuplex, toReadable, toWritable } from './streamAdapters';
 import Emitter from './utils/emitter';
+import { notBytes } from './utils/expect';
 import { onAbort, promise, quiet } from './utils/promise';
 
 /** What a stream needs of its connection. */
@@ -181,7 +183,8 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
 
   /** Sends the last bytes, if any, and the end. Resolves when they are taken; a second end is none. */
   end(chunk: Uint8Array = EMPTY): Promise<void> {
-    if (chunk.byteLength === 0 && (this.#write.status === 'ending' || this.#write.status === 'ended')) return TAKEN;
+    const hasEnded = this.#write.status === 'ending' || this.#write.status === 'ended';
+    if (hasEnded && isUint8Array(chunk) && chunk.byteLength === 0) return TAKEN;
     return this.#offer(chunk, true);
   }
 
@@ -425,6 +428,7 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
   }
 
   #offer(chunk: Uint8Array, isLast: boolean): Promise<void> {
+    if (!isUint8Array(chunk)) return rejected(notBytes(chunk, 'chunk'));
     if (this.#write.status !== 'open') return rejected(this.#whyNotWritable());
     if (isLast) this.#write = advance(this.#write, ENDING);
     let bytes = chunk;

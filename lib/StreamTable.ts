@@ -1,7 +1,7 @@
 import type { StreamHost } from './QUICStream';
 import type { PromiseDeconstructed, StreamId } from './types';
 import QUICStream from './QUICStream';
-import { FINISHED } from './native';
+import { FINISHED, Shutdown } from './native';
 import { onAbort, promise } from './utils/promise';
 
 type Kind = 'bidi' | 'uni';
@@ -72,6 +72,15 @@ class StreamTable {
     const stream = new QUICStream(this.#host, id as StreamId, 'peer', true);
     this.#streams.set(id, stream);
     return stream;
+  }
+
+  /** A stream that the peer has opened, and that nobody wants. */
+  refuse(id: number, reason: unknown): void {
+    const host = this.#host;
+    host.handle.streamShutdown(id, Shutdown.Read, host.reasonToCode('read', reason));
+    // RFC 9000 §2.1: the second bit tells unidirectional streams, which we can't reset.
+    if ((id & 2) === 0) host.handle.streamShutdown(id, Shutdown.Write, host.reasonToCode('write', reason));
+    host.wake();
   }
 
   /** Both directions of a stream have ended here. */

@@ -12,7 +12,12 @@ const MiB = 1024 * 1024;
 const clientDefault: QUICConfig = {
   // The addon's list: Ed25519, ECDSA with SHA-256, 384, 512, RSA-PSS and RSA with the same.
   sigalgs: undefined,
+  // BoringSSL's own.
+  groups: undefined,
   verifyPeer: true,
+  // Tickets, but not where a callback judges.
+  resumption: undefined,
+  ticketLifetime: 3_600_000,
   grease: true,
   keepAliveIntervalTime: undefined,
   maxIdleTimeout: 0,
@@ -57,6 +62,8 @@ const MAX = Number.MAX_SAFE_INTEGER;
 const ranges = {
   maxIdleTimeout: [0, MAX],
   handshakeTimeout: [0, MAX],
+  // RFC 8446 §4.6.1: at most seven days.
+  ticketLifetime: [1000, 604_800_000],
   maxRecvUdpPayloadSize: [1200, 65_527],
   maxSendUdpPayloadSize: [1200, 65_527],
   initialMaxData: [0, MAX],
@@ -140,6 +147,9 @@ function check(settings: QUICConfig): void {
   if (settings.verifyCallback !== undefined && !settings.verifyPeer) {
     throw new errors.ErrorQUICConfig('verifyCallback without verifyPeer would never be asked');
   }
+  if (![undefined, 'never', 'trustTicket'].includes(settings.resumption)) {
+    throw new errors.ErrorQUICConfig(`resumption is ${settings.resumption}: expected 'never' or 'trustTicket'`);
+  }
   checkKeepAlive(settings);
   checkDgram(settings.enableDgram);
 }
@@ -168,9 +178,16 @@ function tlsSettings(side: 'client' | 'server', settings: QUICConfig, pems: PEMT
     ca: pems.ca.map((pem) => Buffer.from(pem)),
     caDer: needsRoots ? systemRoots() : undefined,
     sigalgs: settings.sigalgs,
-    // A resuming client isn't judged again, so a server that judges by callback lets nobody resume.
-    sessionTickets: side === 'server' && settings.verifyCallback === undefined,
+    groups: settings.groups,
+    sessionTickets: side === 'server' && allowsResumption(settings),
+    ticketLifetime: settings.ticketLifetime / 1000,
+    verifyResumed: side === 'client' && settings.verifyPeer,
   };
+}
+
+/** A client that resumes isn't judged again: a server that judges by callback has to want it. */
+function allowsResumption({ resumption, verifyCallback }: QUICConfig): boolean {
+  return verifyCallback === undefined ? resumption !== 'never' : resumption === 'trustTicket';
 }
 
 let roots: Uint8Array[] | undefined;

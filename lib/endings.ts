@@ -1,4 +1,4 @@
-import type { NativeConnection } from './native';
+import type { ChainFailure, NativeConnection } from './native';
 import type { ConnectionError } from './types';
 import * as errors from './errors';
 import { ConnectionErrorCode, CryptoError, isCryptoError } from './native';
@@ -12,7 +12,11 @@ function errorOfEnd(handle: NativeConnection, cause: unknown): errors.ErrorQUICC
     case 'IdleTimeout':
       return new errors.ErrorQUICConnectionIdleTimeout('Nothing came from the peer for too long');
     case 'HandshakeTimeout':
-      return new errors.ErrorQUICConnectionStartTimeout('The handshake was not complete in time');
+      return new errors.ErrorQUICConnectionStartTimeout(
+        handle.stats().recv === 0
+          ? 'No answer came in time: nobody listens there, or a NAT or firewall lets nothing through'
+          : 'The peer answered, but the handshake was not complete in time',
+      );
     case 'StatelessReset':
       return peer({
         isApp: false,
@@ -28,7 +32,7 @@ function errorOfEnd(handle: NativeConnection, cause: unknown): errors.ErrorQUICC
     case 'Peer':
       return peer(handle.peerError() ?? UNKNOWN);
     case 'Local':
-      return local(handle.localError() ?? UNKNOWN, cause);
+      return local(handle.localError() ?? UNKNOWN, cause, handle.chainFailure());
     case 'MemoryLimit':
       return local({ ...UNKNOWN, reason: Buffer.from('too much received data waits to be read on this socket') });
     case 'Poisoned':
@@ -62,11 +66,21 @@ function peer(data: ConnectionError): errors.ErrorQUICConnectionPeer {
   return new errors.ErrorQUICConnectionPeer(message, { data: { isApp, errorCode, reason } });
 }
 
-/** The error of a connection that we closed. */
-function local(data: ConnectionError, cause?: unknown): errors.ErrorQUICConnectionLocal {
+/** The error of a connection that we closed; `failure` is what was wrong with the peer's chain. */
+function local(
+  data: ConnectionError,
+  cause?: unknown,
+  failure: ChainFailure | null = null,
+): errors.ErrorQUICConnectionLocal {
   const { isApp, errorCode, reason } = data;
   if (!isApp && isCryptoError(errorCode)) {
     const message = `We refused the handshake: ${nameOf(errorCode)}`;
+    if (failure !== null) {
+      const { check, index, subject } = failure;
+      const detail = `${message}: ${check}, certificate ${index} (${subject}): ${failure.message}`;
+      const data = { isApp, errorCode, reason, chainFailure: failure };
+      return new errors.ErrorQUICConnectionLocalTLS(detail, { data, cause });
+    }
     return new errors.ErrorQUICConnectionLocalTLS(message, { data: { isApp, errorCode, reason }, cause });
   }
   const message = `We closed the connection with ${describe(data)}`;

@@ -1,5 +1,6 @@
 import type { POJO } from '@matrixai/errors';
-import type { CryptoError } from './native';
+import type { ChainFailure, CryptoError } from './native';
+import type { PunchAttempt } from './punch';
 import type { ConnectionError } from './types';
 import { AbstractError } from '@matrixai/errors';
 
@@ -62,11 +63,36 @@ class ErrorQUICSocketInternal<T = unknown> extends ErrorQUICSocket<T> {
   static override description = 'QUIC Socket internal error';
 }
 
+/** A punch: `data.tried` tells which addresses were punched, and how often. */
+abstract class ErrorQUICSocketPunch<T = unknown> extends ErrorQUICSocket<T> {
+  declare data: POJO & { tried: PunchAttempt[] };
+
+  // eslint-disable-next-line @typescript-eslint/no-useless-constructor -- `data` is a must
+  constructor(message: string | undefined, options: Options<T, POJO & { tried: PunchAttempt[] }>) {
+    super(message, options);
+  }
+}
+
+/** Nobody answered a punch in time: the peer didn't punch, or a NAT between lets nobody in. Go by a relay. */
+class ErrorQUICSocketPunchTimeout<T = unknown> extends ErrorQUICSocketPunch<T> {
+  static override description = 'QUIC Socket punched in vain';
+}
+
+/** The signal gave a punch up; `cause` is its reason. */
+class ErrorQUICSocketPunchAborted<T = unknown> extends ErrorQUICSocketPunch<T> {
+  static override description = 'QUIC Socket punch was given up';
+}
+
+/** Nobody told our address: the one asked isn't there, doesn't answer questions, or has too many to answer. */
+class ErrorQUICSocketObserveTimeout<T = unknown> extends ErrorQUICSocket<T> {
+  static override description = 'QUIC Socket asked for its address in vain';
+}
+
 class ErrorQUICClient<T = unknown> extends ErrorQUIC<T> {
   static override description = 'QUIC Client error';
 }
 
-/** The client is gone: create another one. */
+/** Kept by name: a client that is gone still tells where it was. */
 class ErrorQUICClientDestroyed<T = unknown> extends ErrorQUICClient<T> {
   static override description = 'QUIC Client is destroyed';
 }
@@ -91,7 +117,7 @@ class ErrorQUICClientInvalidHost<T = unknown> extends ErrorQUICClient<T> {
   static override description = 'QUIC Client cannot be created with the specified host';
 }
 
-/** A fault of ours: please report it. */
+/** Kept by name: a fault of ours shows as one of its connection or its socket. */
 class ErrorQUICClientInternal<T = unknown> extends ErrorQUICClient<T> {
   static override description = 'QUIC Client internal error';
 }
@@ -110,17 +136,17 @@ class ErrorQUICServerSocketNotRunning<T = unknown> extends ErrorQUICServer<T> {
   static override description = 'QUIC Server cannot start with an unstarted shared QUIC socket';
 }
 
-/** A newcomer couldn't be accepted. */
+/** A newcomer didn't get in; `cause` says why. Goes to the logger only, since strangers may do it as they like. */
 class ErrorQUICServerNewConnection<T = unknown> extends ErrorQUICServer<T> {
   static override description = 'QUIC Server creating a new connection';
 }
 
-/** A fault of ours: please report it. */
+/** Kept by name: a fault of ours shows as one of its connections or its socket. */
 class ErrorQUICServerInternal<T = unknown> extends ErrorQUICServer<T> {
   static override description = 'QUIC Server internal error';
 }
 
-/** The server was stopped while something was to be started. */
+/** Kept by name: newcomers end like other connections when their server stops. */
 class ErrorQUICServerStopping<T = unknown> extends ErrorQUICServer<T> {
   static override description = 'QUIC Server is stopping';
 }
@@ -139,10 +165,12 @@ class ErrorQUICConnectionNotRunning<T = unknown> extends ErrorQUICConnection<T> 
   static override description = 'QUIC Connection is not running';
 }
 
+/** Connections can't be restarted: dial again. */
 class ErrorQUICConnectionClosed<T = unknown> extends ErrorQUICConnection<T> {
   static override description = 'QUIC Connection cannot be restarted because it has already been closed';
 }
 
+/** Kept by name: connections are handed out started. */
 class ErrorQUICConnectionStartData<T = unknown> extends ErrorQUICConnection<T> {
   static override description = 'QUIC Connection start requires data when it is a server connection';
 }
@@ -168,16 +196,21 @@ class ErrorQUICConnectionLocal<T = unknown> extends ErrorQUICConnection<T> {
   }
 }
 
-/** We refused the peer in the handshake; `data.errorCode` is a `CryptoError`. */
+/**
+ * We refused the peer in the handshake; `data.errorCode` is a `CryptoError`. Where the chain was checked against `ca`,
+ * `data.chainFailure` says which check failed on which certificate; the peer isn't told.
+ */
 class ErrorQUICConnectionLocalTLS<T = unknown> extends ErrorQUICConnectionLocal<T> {
   static override description = 'QUIC Connection local TLS error';
-  declare data: POJO & ConnectionError & { errorCode: CryptoError };
+  declare data: POJO & LocalTLSData;
 
   // eslint-disable-next-line @typescript-eslint/no-useless-constructor -- `data` is a must
-  constructor(message: string | undefined, options: Options<T, POJO & ConnectionError & { errorCode: CryptoError }>) {
+  constructor(message: string | undefined, options: Options<T, POJO & LocalTLSData>) {
     super(message, options);
   }
 }
+
+type LocalTLSData = ConnectionError & { errorCode: CryptoError; chainFailure?: ChainFailure };
 
 /** The peer closed the connection; `data` holds what it told us. Normal closing too. */
 class ErrorQUICConnectionPeer<T = unknown> extends ErrorQUICConnection<T> {
@@ -215,6 +248,7 @@ class ErrorQUICStream<T = unknown> extends ErrorQUIC<T> {
   static override description = 'QUIC Stream error';
 }
 
+/** Kept by name: a stream that has ended answers each call as its end was. */
 class ErrorQUICStreamDestroyed<T = unknown> extends ErrorQUICStream<T> {
   static override description = 'QUIC Stream is destroyed';
 }
@@ -279,6 +313,10 @@ export {
   ErrorQUICSocketInvalidBindAddress,
   ErrorQUICSocketInvalidSendAddress,
   ErrorQUICSocketInternal,
+  ErrorQUICSocketPunch,
+  ErrorQUICSocketPunchTimeout,
+  ErrorQUICSocketPunchAborted,
+  ErrorQUICSocketObserveTimeout,
   ErrorQUICClient,
   ErrorQUICClientDestroyed,
   ErrorQUICClientCreateTimeout,

@@ -40,11 +40,9 @@ type StrayDatagram = {
   data: Uint8Array;
   host: Host;
   port: Port;
-  /** The 16 bytes of a punch packet made by `sendPunch`; `null` for anything else. */
-  punchNonce: Uint8Array | null;
 };
 
-/** A datagram came that belongs to no connection: a punch packet, or anything a stranger may send. */
+/** A datagram came that belongs to no connection and is no punch of ours: anything that a stranger may send. */
 class EventQUICSocketDatagram extends EventQUICSocket<StrayDatagram> {}
 
 abstract class EventQUICClient<T = undefined> extends EventQUIC<T> {}
@@ -59,6 +57,9 @@ class EventQUICClientError extends EventQUICClient<
 > {}
 
 class EventQUICClientClose extends EventQUICClient<ErrorQUICClientSocketNotRunning | ErrorQUICConnection> {}
+
+/** Kept by name for programs written for `@matrixai/quic`; never dispatched: what the system can't send is lost on its way. */
+class EventQUICClientErrorSend extends EventQUICSocket<Error> {}
 
 abstract class EventQUICServer<T = undefined> extends EventQUIC<T> {}
 
@@ -98,6 +99,20 @@ class EventQUICConnectionStream extends EventQUICConnection<QUICStream> {}
 /** A datagram (RFC 9221) came from the peer. */
 class EventQUICConnectionDatagram extends EventQUICConnection<Uint8Array> {}
 
+/** Kept by name for programs written for `@matrixai/quic`; never dispatched: no event lies on the way of data. */
+class EventQUICConnectionSend extends EventQUICConnection<{
+  id: string;
+  msg: Uint8Array;
+  port: number;
+  address: string;
+}> {}
+
+/**
+ * Client: the server handed out a ticket. The bytes resume the session on a later dial (`session`); they hold secrets.
+ * Each is best used once: who listens in could link connections that resume the same.
+ */
+class EventQUICConnectionSession extends EventQUICConnection<Uint8Array> {}
+
 abstract class EventQUICStream<T = undefined> extends EventQUIC<T> {}
 
 class EventQUICStreamDestroy extends EventQUICStream {}
@@ -117,6 +132,9 @@ class EventQUICStreamCloseWrite extends EventQUICStream<
   ErrorQUICStreamLocalWrite | ErrorQUICStreamPeerWrite | undefined
 > {}
 
+/** Kept by name for programs written for `@matrixai/quic`; never dispatched: no event lies on the way of data. */
+class EventQUICStreamSend extends EventQUICStream {}
+
 export type { StrayDatagram };
 export {
   EventQUIC,
@@ -132,6 +150,7 @@ export {
   EventQUICClientDestroy,
   EventQUICClientDestroyed,
   EventQUICClientError,
+  EventQUICClientErrorSend,
   EventQUICClientClose,
   EventQUICServer,
   EventQUICServerConnection,
@@ -149,11 +168,14 @@ export {
   EventQUICConnectionError,
   EventQUICConnectionClose,
   EventQUICConnectionStream,
+  EventQUICConnectionSend,
   EventQUICConnectionDatagram,
+  EventQUICConnectionSession,
   EventQUICStream,
   EventQUICStreamDestroy,
   EventQUICStreamDestroyed,
   EventQUICStreamError,
   EventQUICStreamCloseRead,
   EventQUICStreamCloseWrite,
+  EventQUICStreamSend,
 };

@@ -3,10 +3,11 @@ import QUICSocket from './QUICSocket';
 import QUICServer from './QUICServer';
 import QUICClient from './QUICClient';
 import QUICConnection from './QUICConnection';
+import QUICConnectionMap from './QUICConnectionMap';
 import QUICConnectionId from './QUICConnectionId';
 import QUICStream from './QUICStream';
 
-export { QUICSocket, QUICServer, QUICClient, QUICConnection, QUICConnectionId, QUICStream };
+export { QUICSocket, QUICServer, QUICClient, QUICConnection, QUICConnectionMap, QUICConnectionId, QUICStream };
 export { logNative } from './logging';
 export * as utils from './utils';
 export * as events from './events';
@@ -21,6 +22,9 @@ export type { QUICServerOptions } from './QUICServer';
 export type { QUICSocketLimits, QUICSocketOptions, QUICSocketStats } from './QUICSocket';
 export type { StrayDatagram } from './events';
 export type { DatagramStats } from './datagrams';
+export type { ObserveOptions } from './observe';
+export type { PunchAttempt, PunchOptions, PunchResult, PunchStats } from './punch';
+export type { TLSInfo } from './tls';
 export type { NativeLogLevel } from './logging';
 export type {
   BoundAddress,

@@ -1,9 +1,11 @@
 /** The only importer of the addon: its classes as they are, and helpers for what it answers in packed form. */
 import type {
+  ChainFailure,
   Connection as NativeConnection,
   ConnectionStats,
   EndpointOptions,
   EndpointStats,
+  Heard,
   PathStats,
   TlsSettings,
 } from '../index.js';
@@ -27,6 +29,45 @@ type ConnectionErrorCode = addon.ConnectionErrorCode;
 /** Halves of a stream. */
 const Shutdown = bothWays(addon.Shutdown);
 type Shutdown = addon.Shutdown;
+
+/** Congestion control algorithms, under the old names of quiche. */
+const CongestionControlAlgorithm = bothWays({
+  Reno: addon.CongestionControlAlgorithm.Reno,
+  CUBIC: addon.CongestionControlAlgorithm.Cubic,
+  BBR: addon.CongestionControlAlgorithm.Bbr2Gcongestion,
+} as const);
+type CongestionControlAlgorithm = (typeof CongestionControlAlgorithm)['Reno' | 'CUBIC' | 'BBR'];
+
+/** Kinds of packets. `Header` tells them by name. */
+const Type = bothWays({ Initial: 0, Retry: 1, Handshake: 2, ZeroRTT: 3, VersionNegotiation: 4, Short: 5 } as const);
+type Type = (typeof Type)[keyof typeof Type];
+
+/**
+ * quiche's constants, functions and classes under the names of `@matrixai/quic`. Constants are the same; functions and
+ * classes are those of `polykey-quic/native`, whose arguments follow quiche 0.30.
+ */
+const quiche = {
+  MAX_CONN_ID_LEN: addon.MAX_CONN_ID_LEN,
+  MIN_CLIENT_INITIAL_LEN: addon.MIN_CLIENT_INITIAL_LEN,
+  PROTOCOL_VERSION: addon.PROTOCOL_VERSION,
+  MAX_DATAGRAM_SIZE: 1350,
+  MAX_UDP_PACKET_SIZE: 65_535,
+  MAX_STREAM_WINDOW: 16 * 1024 * 1024,
+  MAX_CONNECTION_WINDOW: 24 * 1024 * 1024,
+  CRYPTO_ERROR_START: 0x100,
+  CRYPTO_ERROR_STOP: 0x1ff,
+  CongestionControlAlgorithm,
+  Shutdown,
+  Type,
+  ConnectionErrorCode,
+  negotiateVersion: addon.negotiateVersion,
+  retry: addon.retry,
+  versionIsSupported: addon.versionIsSupported,
+  Config: addon.Config,
+  Connection: addon.Connection,
+  Header: addon.Header,
+};
+type Quiche = typeof quiche;
 
 /** The addon's enums tell the number of a name; TypeScript's also tell the name of a number. */
 function bothWays<E extends object>(names: E): E {
@@ -75,10 +116,30 @@ function messageOf(error: unknown): string {
 
 /** Whether a code is a TLS alert (RFC 9001 §4.8). */
 function isCryptoError(code: number): code is CryptoError {
-  return code >= 0x100 && code <= 0x1ff;
+  return code >= quiche.CRYPTO_ERROR_START && code <= quiche.CRYPTO_ERROR_STOP;
 }
 
-export type { NativeConnection, ConnectionStats, EndpointOptions, EndpointStats, PathStats, TlsSettings };
+export type {
+  Config,
+  Connection,
+  ConnectionError,
+  Header,
+  RecvInfo,
+  SendInfo,
+  ConnectionStats as Stats,
+  Address as Host,
+} from '../index.js';
+export type {
+  ChainFailure,
+  NativeConnection,
+  ConnectionStats,
+  EndpointOptions,
+  EndpointStats,
+  Heard,
+  PathStats,
+  Quiche,
+  TlsSettings,
+};
 export {
   ChangeKind,
   CryptoError,
@@ -87,8 +148,11 @@ export {
   NativeConfig,
   UdpSocket,
   setLogger,
+  CongestionControlAlgorithm,
   ConnectionErrorCode,
   Shutdown,
+  Type,
+  quiche,
   CHANGE_STRIDE,
   LAYOUT_STRIDE,
   BLOCKED,

@@ -12,6 +12,7 @@ type Circumstances = Omit<TLSVerifyContext, 'signal'>;
 class Verification {
   readonly #handle: NativeConnection;
   readonly #abort = new AbortController();
+  #isSettled = false;
   /** What the callback threw. */
   #thrown: unknown;
 
@@ -27,6 +28,7 @@ class Verification {
     const context = { ...circumstances, signal: this.#abort.signal };
     void this.#judge(() => verify(handle.peerCertChain() ?? [], ca, context)).then((refusal) => {
       if (this.#abort.signal.aborted) return;
+      this.#isSettled = true;
       this.#settle(refusal);
       onSettled();
     });
@@ -37,9 +39,9 @@ class Verification {
     return this.#thrown;
   }
 
-  /** The connection ended before the verdict. */
+  /** The connection ended. Whoever still judges it may stop; whoever has judged it isn't told. */
   abort(reason: unknown): void {
-    this.#abort.abort(reason);
+    if (!this.#isSettled) this.#abort.abort(reason);
   }
 
   async #judge(verify: () => ReturnType<TLSVerifyCallback>): Promise<number | undefined> {

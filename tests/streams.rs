@@ -114,6 +114,25 @@ fn a_reset_replaces_what_was_not_read() {
 }
 
 #[test]
+fn a_reset_is_told_once_though_earlier_data_was_told_and_is_unread() {
+    let (mut pair, client, server) = Pair::connected();
+    write(&client, 0, b"unread", false);
+    write(&client, 4, b"read", false);
+    pair.run();
+    assert_eq!(read_once(&server, 4), Read::Data { bytes: 4, fin: false });
+    pair.server.changes.clear();
+    for id in [0, 4] {
+        assert!(shut(&client, id, Shutdown::Write, 5));
+    }
+    pair.run();
+    for id in [0, 4] {
+        let is_told = |change: &Change| matches!(change, Change::StreamReadable(_, told) if *told == id);
+        assert_eq!(pair.server.count(is_told), 1);
+        assert_eq!(read_once(&server, id), Read::Reset { code: 5 });
+    }
+}
+
+#[test]
 fn a_reset_tells_also_a_stream_that_had_no_data() {
     let (mut pair, client, server) = Pair::connected();
     // Opened and reset before anything of it was sent.

@@ -1,6 +1,6 @@
 // Each error that programs written for @matrixai/quic 1.3.0 may meet, provoked: its class, its data, its cause.
 
-import type { Transport, TransportSink } from '../../lib';
+import type { LoggerLike, Transport, TransportSink } from '../../lib';
 import dgram from 'node:dgram';
 import { once } from 'node:events';
 import { QUICClient, QUICServer, QUICSocket, errors, events, native } from '../../lib';
@@ -266,6 +266,31 @@ describe('settings that can not be', () => {
   ])('%s', (_, config) => {
     expect(() => new QUICServer({ config: config as never })).toThrow(errors.ErrorQUICConfig);
   });
+});
+
+test('ErrorQUICServerNewConnection goes to the logger, and is no error of the server', async () => {
+  const nothing = () => undefined;
+  const logger: LoggerLike = { debug: nothing, info: nothing, warn: nothing, error: nothing, getChild: () => logger };
+  const noted = new Promise<string>((resolve) => {
+    logger.debug = (message) => {
+      if (message.startsWith('ErrorQUICServerNewConnection')) resolve(message);
+    };
+  });
+  const server = new QUICServer({ config: authority().issue(), logger });
+  await server.start({ host: '127.0.0.1' });
+  const names = recordEvents(server);
+  const config = { verifyPeer: true, verifyCallback: () => native.CryptoError.UnknownCA };
+  await failureOf(() => QUICClient.createQUICClient({ ...local, port: server.port, config }));
+  expect(await noted).toContain('UnknownCA (304)');
+  await server.stop();
+  expect(names.filter((name) => name.endsWith('Error') || name.startsWith('EventQUICConnection'))).toEqual([]);
+});
+
+test('ErrorQUICConnectionClosed: connections can not be started again, and need not be', async () => {
+  const pair = await createPair();
+  await pair.near.start();
+  await pair[Symbol.asyncDispose]();
+  await expect(pair.near.start()).rejects.toThrow(errors.ErrorQUICConnectionClosed);
 });
 
 test('what happens to a stream is told outwards, as clones with the same error', async () => {

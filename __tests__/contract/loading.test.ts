@@ -4,6 +4,7 @@ import { AbstractError } from '@matrixai/errors';
 import { AbstractEvent } from '@matrixai/events';
 import * as quic from '../../lib';
 import * as nativeByPath from '../../lib/native';
+import { createPair, openStream, startSocket } from '../helpers/pair';
 import * as names from './names';
 
 type Named = abstract new (...args: never[]) => unknown;
@@ -14,14 +15,68 @@ function classes(namespace: object): [string, Named][] {
   return entries.filter((entry): entry is [string, Named] => typeof entry[1] === 'function');
 }
 
-// Of 1.3.0's list these are left out: inner parts (QUICConnectionMap, the `…Send` events, `native.quiche` with its
-// enumerations), and helpers that only its own server used (mintToken, validateToken, isStreamStopped, isStreamReset).
 test('every public name is there', () => {
   expect(Object.keys(quic)).toEqual(expect.arrayContaining(names.main));
   expect(Object.keys(quic.utils)).toEqual(expect.arrayContaining(names.utils));
   expect(Object.keys(quic.errors)).toEqual(expect.arrayContaining(names.errors));
   expect(Object.keys(quic.events)).toEqual(expect.arrayContaining(names.events));
   expect(Object.keys(quic.native)).toEqual(expect.arrayContaining(names.native));
+  expect(Object.keys(quic.native.quiche).sort()).toEqual([...names.quiche].sort());
+});
+
+test('every object offers what it should, and takes listeners', async () => {
+  await using pair = await createPair();
+  await using socket = await startSocket();
+  const [QUICStream] = await openStream(pair.near, pair.far);
+  const objects = { QUICSocket: socket, QUICServer: pair.server, QUICClient: pair.client, QUICConnection: pair.near };
+  for (const [name, object] of Object.entries({ ...objects, QUICStream })) {
+    const wanted = names.members[name as keyof typeof names.members];
+    const listening = ['addEventListener', 'removeEventListener', 'dispatchEvent'];
+    expect({ name, missing: [...wanted, ...listening].filter((member) => !(member in object)) }).toEqual({
+      name,
+      missing: [],
+    });
+  }
+});
+
+test('constants and enumerations of quiche are those of 1.3.0', () => {
+  const { quiche } = quic.native;
+  expect(quiche).toMatchObject({
+    MAX_CONN_ID_LEN: 20,
+    MIN_CLIENT_INITIAL_LEN: 1200,
+    PROTOCOL_VERSION: 1,
+    MAX_DATAGRAM_SIZE: 1350,
+    MAX_UDP_PACKET_SIZE: 65_535,
+    MAX_CONNECTION_WINDOW: 25_165_824,
+    MAX_STREAM_WINDOW: 16_777_216,
+    CRYPTO_ERROR_START: 256,
+    CRYPTO_ERROR_STOP: 511,
+  });
+  expect(quiche.Type).toMatchObject({ Initial: 0, Short: 5, 3: 'ZeroRTT' });
+  expect(quiche.CongestionControlAlgorithm.CUBIC).toBe(1);
+  // Each takes what it is for.
+  const config = new quiche.Config(1);
+  config.setCcAlgorithm(quiche.CongestionControlAlgorithm.BBR);
+  expect(quiche.versionIsSupported(quiche.PROTOCOL_VERSION)).toBe(true);
+  expect(quiche.Header.parse(Buffer.alloc(0), 0)).toBeNull();
+});
+
+test('a map of connections knows ids by their bytes, and servers from clients', async () => {
+  await using pair = await createPair();
+  const { near, far } = pair;
+  const map = new quic.QUICConnectionMap([[near.connectionId, near]]);
+  expect(map.set(far.connectionId, far).size).toBe(2);
+  const same = quic.QUICConnectionId.fromString(near.connectionId.toString());
+  expect([map.get(same), map.has(same), map.has(near.connectionIdShared)]).toEqual([near, true, false]);
+  expect([...map.values()]).toEqual([far, near]);
+  expect([...map.keys()].map(String)).toEqual([far.connectionId, near.connectionId].map(String));
+  expect([[...map.serverConnections.values()], [...map.clientConnections.values()]]).toEqual([[far], [near]]);
+  const seen: unknown[] = [];
+  map.forEach((connection, id) => seen.push([id.toString(), connection]));
+  expect(seen).toEqual([...map].map(([id, connection]) => [id.toString(), connection]));
+  expect([map.delete(same), map.delete(same), map.size]).toEqual([true, false, 1]);
+  map.clear();
+  expect(map.size).toBe(0);
 });
 
 test('the deep path gives the same objects as the main entry', () => {

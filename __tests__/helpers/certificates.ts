@@ -35,6 +35,23 @@ function createIdentity(algorithm: Algorithm = 'Ed25519'): Credentials {
   return { key, cert: createCertificate({ key, ...validity(), commonName: 'test identity', ...names }).pem };
 }
 
+/** A key with a chain of certificates by other keys, each signed by the next; `padding` bytes make each longer. */
+function createChain(algorithms: Algorithm[], padding = 0): Credentials {
+  const extensions = [{ oid: '1.3.6.1.4.1.55555.2', critical: false, value: new Uint8Array(padding) }];
+  const names = { dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'] };
+  let issuer: { certificate: string; key: string } | undefined;
+  const pems: string[] = [];
+  for (const [number, algorithm] of [...algorithms].reverse().entries()) {
+    const key = newKey(algorithm);
+    const isCa = number < algorithms.length - 1;
+    const options = { key, ...validity(), commonName: `link ${number}`, isCa, issuer, ...names };
+    const { pem } = createCertificate(padding > 0 ? { ...options, extensions } : options);
+    pems.unshift(pem);
+    issuer = { certificate: pem, key };
+  }
+  return { key: issuer!.key, cert: pems.join('') };
+}
+
 function newKey(algorithm: Algorithm): string {
   if (algorithm !== 'RSA') return generateKey(algorithm);
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
@@ -47,4 +64,4 @@ function validity(): { notBefore: number; notAfter: number } {
 }
 
 export type { Algorithm, Authority, Credentials };
-export { createAuthority, createIdentity };
+export { createAuthority, createChain, createIdentity };

@@ -211,3 +211,80 @@ function subjectHash(commonName: string): string {
   const set = Buffer.concat([Buffer.from([0x31, sequence.length]), sequence]);
   return crypto.createHash('sha1').update(set).digest().subarray(0, 4).reverse().toString('hex');
 }
+
+describe('what was agreed on', () => {
+  test('cipher and group', () => {
+    const tls = (side: 'client' | 'server', groups: string) => {
+      const { key, cert } = identity(side);
+      return { credentials: [{ key, cert }], groups };
+    };
+    const pair = RawPair.connected({ clientTls: tls('client', 'X25519:P-256'), serverTls: tls('server', 'P-256') });
+    for (const end of [pair.client, pair.server]) {
+      expect(end.group()).toBe('P-256');
+      expect(end.cipher()).toMatch(/^TLS_(AES_|CHACHA20_)/);
+    }
+    expect([new RawPair().client.group(), new RawPair().client.cipher()]).toEqual([null, null]);
+  });
+
+  test('exportKeyingMaterial', () => {
+    const { client, server } = RawPair.connected();
+    const context = Buffer.from('context');
+    const ours = client.exportKeyingMaterial('EXPORTER-test', context, 48);
+    expect(ours).toHaveLength(48);
+    expect(server.exportKeyingMaterial('EXPORTER-test', context, 48)).toEqual(ours);
+    expect(server.exportKeyingMaterial('EXPORTER-test', Buffer.alloc(0), 48)).not.toEqual(ours);
+    expect(server.exportKeyingMaterial('EXPORTER-else', context, 48)).not.toEqual(ours);
+    expect(RawPair.connected().client.exportKeyingMaterial('EXPORTER-test', context, 48)).not.toEqual(ours);
+    for (const length of [0, -1, 1.5, 4097, NaN]) {
+      expect(codeOf(() => client.exportKeyingMaterial('x', context, length))).toBe('OutOfRange');
+    }
+    expect(codeOf(() => client.exportKeyingMaterial('x'.repeat(250), context, 32))).toBe('InvalidArgument');
+    expect(codeOf(() => new RawPair().client.exportKeyingMaterial('x', context, 32))).toBe('InvalidState');
+  });
+});
+
+describe('chainFailure', () => {
+  const judging = (ca: Buffer[]) => ({
+    clientTls: { ca },
+    client: (config: Config) => config.setVerification('Chain'),
+  });
+
+  test('says which check failed on which certificate', () => {
+    const pair = new RawPair(judging([identity('client').cert]));
+    expect(failure(pair)).toEqual({ client: CryptoError.UnknownCA, server: CryptoError.UnknownCA });
+    expect(pair.client.chainFailure()).toMatchObject({ check: 'Untrusted', index: 0, subject: 'CN=server' });
+    expect(pair.server.chainFailure()).toBeNull();
+  });
+
+  test('is null for a chain that passes', () => {
+    const pair = RawPair.connected(judging([identity('server').cert]));
+    expect(pair.client.chainFailure()).toBeNull();
+  });
+});
+
+describe('tickets', () => {
+  const { key, cert } = identity('server');
+  const server = (ticketLifetime: number) =>
+    baseConfig('server', { credentials: [{ key, cert }], sessionTickets: true, ticketLifetime });
+
+  test('ticketLifetime is a second to seven days', () => {
+    for (const lifetime of [0, -1, 604_801, NaN]) expect(codeOf(() => server(lifetime))).toBe('OutOfRange');
+    expect(RawPair.connected({ serverConfig: server(1.5) }).client.session()).not.toBeNull();
+  });
+
+  test('verifyResumed judges the chain of the session', () => {
+    const serverConfig = server(3600);
+    const session = RawPair.connected({ serverConfig }).client.session()!;
+    const judging = (ca: Buffer) =>
+      new RawPair({
+        serverConfig,
+        clientTls: { ca: [ca], verifyResumed: true },
+        client: (config) => config.setVerification('Chain'),
+        before: ({ client }) => client.setSession(session),
+      });
+    const trusting = judging(cert);
+    trusting.flush();
+    expect([trusting.client.isEstablished(), trusting.client.isResumed()]).toEqual([true, true]);
+    expect(failure(judging(identity('client').cert)).client).toBe(CryptoError.UnknownCA);
+  });
+});

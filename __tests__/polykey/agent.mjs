@@ -126,6 +126,43 @@ const commands = {
     await agent.nodeConnectionManager.destroyConnection(nodeIdOf(nodeId), force);
   },
 
+  /** Dials as somebody whose certificate has expired: our agent has a name to lose, so it is made for this. */
+  async dialExpired({ host, port }) {
+    const { utils } = polykey.keys;
+    const keyPair = utils.generateKeyPair();
+    const certificate = await utils.generateCertificate({
+      certId: utils.createCertIdGenerator()(),
+      subjectKeyPair: keyPair,
+      issuerPrivateKey: keyPair.privateKey,
+      duration: 0,
+      now: new Date(Date.now() - 1000),
+    });
+    const client = await quic.QUICClient.createQUICClient({
+      host,
+      port,
+      localHost: '127.0.0.1',
+      config: {
+        key: utils.privateKeyToPEM(keyPair.privateKey),
+        cert: utils.certToPEM(certificate),
+        verifyPeer: true,
+        verifyCallback: () => Promise.resolve(undefined),
+      },
+      crypto: polykey.nodes.utils.quicClientCrypto,
+      logger: new Logger('stranger', LogLevel.WARN, [new StreamHandler()]),
+    });
+    const { detail } = await new Promise((resolve) =>
+      client.addEventListener(quic.events.EventQUICClientError.name, resolve, { once: true }),
+    );
+    await client.destroy();
+    throw detail;
+  },
+  /** The names of all errors of QUIC that Polykey takes for the failure of a connection. */
+  connectionErrors: () =>
+    Object.entries(quic.errors)
+      .filter(([, Class]) => polykey.nodes.utils.isConnectionError(Object.create(Class.prototype)))
+      .map(([name]) => name)
+      .sort(),
+
   // Calls of Polykey's own
   closest: ({ nodeId, target }) =>
     call(nodeId, async (methods) => {

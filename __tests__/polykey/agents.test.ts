@@ -53,6 +53,26 @@ testPolykey('an agent refuses a peer that has another NodeId, and the peer never
   if (!isOriginal) expect(await connections(bob)).toEqual([]);
 });
 
+testPolykey('an agent refuses a stranger, who learns why, and who is never shown', async () => {
+  const [alice, bob] = agents;
+  const error = await failure(alice.do('dialExpired', identities[1]));
+  expect(error).toMatchObject({ name: 'ErrorQUICConnectionPeerTLS', isQUIC: true, isConnectionError: true });
+  expect(error.data).toMatchObject({ isApp: false, errorCode: 301 });
+  expect(await connections(bob)).toEqual([]);
+});
+
+// In 1.3.0 PeerTLS extends Local, here it extends Peer: docs/polykey.md tells who catches Local.
+testPolykey('Polykey takes the same errors for failures of a connection, whichever library it stands on', async () => {
+  expect(await agents[0].do('connectionErrors')).toEqual([
+    'ErrorQUICConnectionLocal',
+    'ErrorQUICConnectionLocalTLS',
+    'ErrorQUICConnectionNotRunning',
+    'ErrorQUICConnectionPeer',
+    'ErrorQUICConnectionPeerTLS',
+    'ErrorQUICConnectionStopping',
+  ]);
+});
+
 testPolykey('calls go in both directions over one connection', async () => {
   const [alice, bob] = agents;
   const [alicesIdentity, bobsIdentity] = identities;

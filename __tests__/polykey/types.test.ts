@@ -15,14 +15,15 @@ function complaints(options: ts.CompilerOptions): string[] {
   };
   const { options: base } = ts.parseJsonConfigFileContent(config, ts.sys, installed!);
   const program = ts.createProgram([file], { ...base, ...options });
-  return ts
-    .getPreEmitDiagnostics(program)
-    .filter(
-      ({ file: at }) => at === undefined || at.fileName.endsWith('use.ts') || at.fileName.includes('/@matrixai/quic/'),
-    )
+  const looked = program
+    .getSourceFiles()
+    .filter(({ fileName }) => fileName.endsWith('use.ts') || fileName.includes('/@matrixai/quic/'));
+  return [program.getOptionsDiagnostics(), ...looked.map((each) => program.getSemanticDiagnostics(each))]
+    .flat()
     .map(({ file: at, messageText }) => `${at?.fileName ?? ''}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`);
 }
 
+// Other ways to resolve the package: __tests__/package.test.ts.
 testPolykey('the way Polykey calls compiles, and so do our declarations', () => {
   expect(complaints({ module: ts.ModuleKind.Node16, moduleResolution: ts.ModuleResolutionKind.Node16 })).toEqual([]);
 });

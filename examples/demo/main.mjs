@@ -126,7 +126,8 @@ async function showMeeting(a, b) {
 
 async function countPunches(...peers) {
   const counts = await Promise.all(peers.map((peer) => peer.expect('punched')));
-  return counts.map(({ sent, received }, i) => `${peers[i].name} sent ${sent}, received ${received}`).join('; ');
+  const when = (ms) => (ms === undefined ? 'was dialled' : `open after ${ms.toFixed(1)} ms`);
+  return counts.map(({ sent, ms }, i) => `${peers[i].name} sent ${sent}, ${when(ms)}`).join('; ');
 }
 
 async function transfer(a, b) {

@@ -3,6 +3,7 @@
 //
 //   node peer.mjs --rendezvous HOST:PORT --rendezvous-id FINGERPRINT [--listen HOST:PORT] [--name NAME] [--claim FINGERPRINT]
 
+import { Buffer } from 'node:buffer';
 import { EventEmitter, once } from 'node:events';
 import { parseArgs } from 'node:util';
 import { QUICClient, QUICServer, QUICSocket, errors, events } from 'polykey-quic';
@@ -11,7 +12,6 @@ import { formatAddress, parseAddress } from './lib/address.mjs';
 import { createIdentity, idOf, trustOnly } from './lib/identity.mjs';
 import { introductions } from './lib/introductions.mjs';
 import { request } from './lib/messages.mjs';
-import { Puncher } from './lib/punching.mjs';
 import { FILE_PROTOCOL, KEEP_ALIVE, PUNCH_MS, RENDEZVOUS_PROTOCOL, STOP_MS } from './lib/settings.mjs';
 import { receiveFile, sendFile } from './lib/transfer.mjs';
 
@@ -30,10 +30,10 @@ const PROGRESS_MS = 50;
 
 const identity = createIdentity(options.name);
 const socket = new QUICSocket();
-const puncher = new Puncher(socket);
 /** Whom to let in, and what to do with what they send: `{ from, folder }`. Nobody else gets through the handshake. */
 let expected;
-let punching;
+/** Gives up what is being punched. */
+const punching = new AbortController();
 let rendezvous;
 /** Tells to whom the rendezvous has introduced us. */
 const introduced = new EventEmitter();
@@ -103,13 +103,13 @@ async function send({ to, file }) {
 async function receive({ from, folder }) {
   expected = { from, folder };
   const [introduction] = await once(introduced, eventOf(from));
-  punching = puncher.start(introduction);
-  if (options.claim !== undefined) await breakIn(introduction);
+  const opened = punchThrough(introduction);
+  if (options.claim === undefined) await opened;
+  else await breakIn(introduction, await opened);
 }
 
 /** What somebody who waits in vain as an impostor may try as well: to dial, and so to get in by the other door. */
-async function breakIn({ id, nonce }) {
-  const address = await puncher.arrival(nonce, AbortSignal.timeout(PUNCH_MS));
+async function breakIn({ id }, address) {
   try {
     const client = await QUICClient.createQUICClient({ ...address, socket, config: fileSettings(() => id) });
     await client.connection.confirmed;
@@ -120,16 +120,33 @@ async function breakIn({ id, nonce }) {
   }
 }
 
-/** Resolves to the address from which the other's punch came. */
-async function punchThrough(introduction) {
-  punching = puncher.start(introduction);
+/**
+ * Opens the way to the other, who does the same. Resolves to the address from which the other was heard: behind some NATs it is
+ * another port than the one the rendezvous saw. The nonce says that the path works, not who is there: for that there are
+ * certificates.
+ */
+async function punchThrough({ host, port, nonce }) {
+  const { signal } = punching;
   try {
-    return await puncher.arrival(introduction.nonce, AbortSignal.timeout(PUNCH_MS));
+    const opened = await socket.punch(host, port, { nonce: Buffer.from(nonce, 'hex'), timeout: PUNCH_MS, signal });
+    reportPunches(opened.tried, opened.ms);
+    return { host: opened.host, port: opened.port };
   } catch (error) {
-    const where = formatAddress(introduction);
+    if (error instanceof errors.ErrorQUICSocketPunchAborted) {
+      reportPunches(error.data.tried);
+      return undefined;
+    }
+    if (!(error instanceof errors.ErrorQUICSocketPunchTimeout)) throw error;
+    const where = formatAddress({ host, port });
     const message = `no punch packet came from ${where} within ${PUNCH_MS / 1000} s: something in between drops them`;
     throw new Error(message, { cause: error });
   }
+}
+
+/** `ms` is missing where the other had dialled before we knew that the way is open. */
+function reportPunches(tried, ms) {
+  const sent = tried.reduce((sum, attempt) => sum + attempt.sent, 0);
+  report('punched', { sent, ms });
 }
 
 /** Dials from the socket on which we listen. Resolves to nothing if whoever answers isn't the one who is wanted. */
@@ -146,14 +163,12 @@ async function dial(id, address) {
     if (!(error instanceof errors.ErrorQUICConnectionLocalTLS)) throw error;
     report('refused', { alert: error.data.errorCode });
     return undefined;
-  } finally {
-    stopPunching();
   }
 }
 
 /** Somebody has dialled us, and proved to be the one who is expected. */
 function serve(connection) {
-  stopPunching();
+  punching.abort();
   report('accepted', { id: idOf(connection.getRemoteCertsChain()[0]) });
   connection.addEventListener(events.EventQUICConnectionStream.name, async ({ detail: stream }) => {
     try {
@@ -168,15 +183,9 @@ function reportProgress(progress) {
   report('progress', progress);
 }
 
-function stopPunching() {
-  if (punching === undefined) return;
-  report('punched', punching.stop());
-  punching = undefined;
-}
-
 /** Command: ends everything; the process then ends by itself. */
 async function stop() {
-  stopPunching();
+  punching.abort();
   await server.stop({ force: false, timeout: STOP_MS });
   await rendezvous?.destroy();
   await socket.stop({ force: true });

@@ -51,6 +51,8 @@ pub enum ChangeKind {
     Stray = 12,
     /// A client has got a session ticket: `session`.
     Session = 13,
+    /// `value` things were heard that are no connection's and that somebody waits for: `takeHeard` until null.
+    Heard = 14,
 }
 
 /// When newcomers must prove their address by a Retry (RFC 9000 §8.1).
@@ -158,6 +160,18 @@ pub struct EndpointStats {
     pub paced: f64,
     /// Peers that were followed to another port.
     pub rebindings: f64,
+    /// Datagrams dropped of peers that moved by themselves although they were asked not to.
+    pub migrations_refused: f64,
+    /// Punches and questions sent.
+    pub probes_sent: f64,
+    /// Punches, questions and answers received.
+    pub probes_received: f64,
+    /// Of these, answered.
+    pub probes_answered: f64,
+    /// Of these, not answered: too many at once, or a question that isn't to be answered.
+    pub probes_unanswered: f64,
+    /// Of these, answers that nobody waits for.
+    pub probes_unexpected: f64,
 }
 
 /// Drives many connections over one socket: routes datagrams, accepts newcomers, keeps timers. It has no socket: its owner
@@ -171,6 +185,10 @@ pub struct Endpoint {
     changes: Option<Float64Array>,
     retry_threshold: usize,
 }
+
+// Below the class: napi's macro wants to see it before its methods.
+mod migration;
+mod probes;
 
 #[napi]
 impl Endpoint {
@@ -389,6 +407,12 @@ impl Endpoint {
         })
     }
 
+    /// Drops the stray datagrams that wait, since nobody wants them.
+    #[napi]
+    pub fn drop_strays(&mut self) {
+        self.inner.drop_strays();
+    }
+
     /// Keeps up to so many stray datagrams for `takeStray`; with 0 they are counted and dropped.
     #[napi]
     pub fn set_max_strays(&mut self, count: f64) -> Result<()> {
@@ -427,6 +451,12 @@ impl Endpoint {
             held: stats.held as f64,
             paced: stats.paced as f64,
             rebindings: stats.rebindings as f64,
+            migrations_refused: stats.migrations_refused as f64,
+            probes_sent: stats.probes_sent as f64,
+            probes_received: stats.probes_received as f64,
+            probes_answered: stats.probes_answered as f64,
+            probes_unanswered: stats.probes_unanswered as f64,
+            probes_unexpected: stats.probes_unexpected as f64,
         }
     }
 

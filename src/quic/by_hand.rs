@@ -30,6 +30,9 @@ impl Connection {
     /// Takes one datagram in, which is decrypted in place; answers how many of its bytes were processed.
     pub fn receive(&mut self, datagram: &mut [u8], from: SocketAddr, to: SocketAddr) -> Result<usize> {
         let received = self.by_hand("recv")?.recv(datagram, quiche::RecvInfo { from, to })?;
+        if !self.live()?.is_established() {
+            self.keep_verdict_short()?;
+        }
         self.settle_abandoned()?;
         Ok(received)
     }

@@ -42,6 +42,9 @@ pub struct Config {
     /// How many unidirectional streams the peer may open, as set by
     /// [`set_initial_max_streams_uni`](Self::set_initial_max_streams_uni).
     pub(super) max_streams_uni: u64,
+    /// Whether peers are asked not to migrate, as set by
+    /// [`set_disable_active_migration`](Self::set_disable_active_migration).
+    pub(super) disable_active_migration: bool,
     /// Opens the qlog file of a connection.
     pub qlog: Option<OpenSink>,
     /// Opens the file that takes TLS secrets in SSLKEYLOGFILE format.
@@ -102,6 +105,13 @@ impl Config {
         self.quiche.set_initial_max_streams_uni(count);
     }
 
+    /// Asks the peer not to migrate on purpose (RFC 9000 §9). quiche's setting, which can't be read back: an endpoint
+    /// refuses those that do it nevertheless.
+    pub fn set_disable_active_migration(&mut self, disable: bool) {
+        self.disable_active_migration = disable;
+        self.quiche.set_disable_active_migration(disable);
+    }
+
     fn around(quiche: quiche::Config) -> Self {
         Self {
             quiche,
@@ -109,6 +119,7 @@ impl Config {
             handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
             keep_alive_interval: None,
             max_streams_uni: 0,
+            disable_active_migration: false,
             qlog: None,
             key_log: None,
         }

@@ -5,15 +5,16 @@ use std::collections::{HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
-use boring::ssl::{SslRef, SslVerifyMode};
+use boring::ssl::SslRef;
 
 use super::abandoned::Abandoned;
-use super::config::{Config, Verification};
+use super::chain_check::ChainFailure;
+use super::config::Config;
 use super::error::{Error, Result};
 use super::path::Alias;
 use super::stops::Stops;
 use super::stream::PeerStreams;
-use super::verification::{Alert, Judge, Verdict};
+use super::verification::{Alert, Examiner, Verdict};
 
 /// A connection as it is held by an endpoint and by the handles of its user: one thread, no borrow kept across calls.
 pub type SharedConnection = Rc<RefCell<Connection>>;
@@ -24,13 +25,15 @@ pub(super) type DirtyList = Rc<RefCell<Vec<usize>>>;
 /// One QUIC connection.
 pub struct Connection {
     state: State,
-    judge: Option<Judge>,
+    pub(super) examiner: Examiner,
     drive: Option<Drive>,
     pub(super) peer_streams: PeerStreams,
     pub(super) stops: Stops,
     pub(super) abandoned: Abandoned,
     /// Streams with something to read that the user was told of, data or an end.
     pub(super) unread: HashSet<u64>,
+    /// How many streams quiche had counted as reset by the peer when last looked at.
+    pub(super) counted_resets: u64,
     /// Streams that took less than they were offered.
     pub(super) blocked_writers: HashSet<u64>,
     pub(super) path_events: VecDeque<quiche::PathEvent>,
@@ -169,9 +172,7 @@ impl Connection {
     fn new(mut quiche: quiche::Connection, config: &Config) -> Self {
         let is_server = quiche.is_server();
         let trace_id = quiche.trace_id().to_owned();
-        let judge = config
-            .verification
-            .and_then(|who| set_verification(quiche.as_mut(), who, is_server));
+        let examiner = Examiner::install(quiche.as_mut(), config.verification, is_server);
         if let Some(sink) = config.key_log.as_ref().and_then(|open| open(&trace_id)) {
             quiche.set_keylog(sink);
         }
@@ -180,12 +181,13 @@ impl Connection {
         }
         Self {
             state: State::Live(Box::new(quiche)),
-            judge,
+            examiner,
             drive: None,
             peer_streams: PeerStreams::default(),
             stops: Stops::default(),
             abandoned: Abandoned::new(config.max_streams_uni),
             unread: HashSet::new(),
+            counted_resets: 0,
             blocked_writers: HashSet::new(),
             path_events: VecDeque::new(),
             alias: None,
@@ -246,16 +248,21 @@ impl Connection {
 
     /// Whether the peer's chain waits for the application's verdict.
     pub fn is_verification_pending(&self) -> bool {
-        self.judge
-            .as_ref()
+        self.examiner
+            .judge()
             .is_some_and(|judge| judge.verdict() == Verdict::Pending)
+    }
+
+    /// What was wrong with the peer's chain, where BoringSSL judged and refused it.
+    pub fn chain_failure(&self) -> Option<ChainFailure> {
+        self.examiner.failure()
     }
 
     /// The application's verdict on the peer's chain: trusted, or refused with the alert that goes to the peer.
     /// Answers whether one was asked for: a late or second verdict changes nothing.
     pub fn settle_verification(&mut self, refusal: Option<Alert>) -> Result<bool> {
         self.live()?;
-        let settled = self.judge.as_ref().is_some_and(|judge| judge.settle(refusal));
+        let settled = self.examiner.judge().is_some_and(|judge| judge.settle(refusal));
         if settled {
             self.touch();
         }
@@ -395,30 +402,4 @@ fn name_peer(ssl: &mut SslRef, name: &str) -> Result<()> {
     }
     ssl.set_hostname(name).map_err(refused)?;
     ssl.verify_param_mut().set_host(name).map_err(refused)
-}
-
-/// Sets who judges the peer, before the handshake begins.
-fn set_verification(ssl: &mut SslRef, who: Verification, is_server: bool) -> Option<Judge> {
-    // A server that wants a certificate refuses a client without one: CertificateRequired.
-    let demand = if is_server {
-        SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT
-    } else {
-        SslVerifyMode::PEER
-    };
-    match who {
-        Verification::None => {
-            ssl.set_verify(SslVerifyMode::NONE);
-            None
-        }
-        Verification::Chain => {
-            ssl.set_verify(demand);
-            None
-        }
-        Verification::Application => {
-            let judge = Judge::default();
-            let asked = judge.clone();
-            ssl.set_custom_verify_callback(demand, move |_| asked.ask());
-            Some(judge)
-        }
-    }
 }

@@ -56,6 +56,9 @@ pub enum Error {
     /// The connection doesn't exist at this endpoint.
     #[error("the endpoint has no connection {0}")]
     UnknownConnection(usize),
+    /// The peer has asked not to migrate (RFC 9000 §18.2).
+    #[error("the peer doesn't let us migrate: it has disabled active migration")]
+    MigrationDisabled,
     /// The peer's flow control or the limits of the endpoint don't allow it now.
     #[error("{0}")]
     Limit(&'static str),
@@ -79,6 +82,7 @@ impl Error {
             Error::Unreachable(_) => "Unreachable",
             Error::Random => "RandomFail",
             Error::UnknownConnection(_) => "UnknownConnection",
+            Error::MigrationDisabled => "MigrationDisabled",
             Error::Limit(_) => "Limit",
             Error::Quiche(error) => quiche_code(error),
         }

@@ -3,8 +3,10 @@
 mod abandoned;
 pub mod address;
 pub mod by_hand;
+pub mod chain_check;
 pub mod config;
 pub mod connection;
+mod credentials;
 pub mod datagrams;
 pub mod dgram;
 pub mod endpoint;
@@ -12,6 +14,7 @@ pub mod error;
 pub mod header;
 pub mod packet;
 pub mod path;
+pub mod probe;
 pub mod session;
 pub mod status;
 mod stops;

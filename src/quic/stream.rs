@@ -89,6 +89,21 @@ impl Connection {
         Ok(read)
     }
 
+    /// Streams that the peer has reset since the last look, of those that the user was told to read and hasn't. quiche
+    /// drops what waited there, but reports such a stream as readable only once: nobody would learn before reading it.
+    pub(super) fn take_resets(&mut self) -> Result<Vec<u64>> {
+        let quiche = self.live()?;
+        let counted = quiche.stats().reset_stream_count_remote;
+        if counted == self.counted_resets {
+            return Ok(Vec::new());
+        }
+        // Their end is known, and nothing before it is left.
+        let resets = self.unread.iter().copied().filter(|id| quiche.stream_finished(*id));
+        let resets = resets.collect();
+        self.counted_resets = counted;
+        Ok(resets)
+    }
+
     /// How many bytes of stream data and datagrams wait for the user.
     pub(super) fn unread_bytes(&self) -> usize {
         let Ok(quiche) = self.live() else { return 0 };

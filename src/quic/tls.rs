@@ -1,18 +1,20 @@
 //! The BoringSSL context of a configuration: credentials, trust anchors, algorithms.
 
-use boring::pkey::{PKey, Private};
+use std::time::Duration;
+
 use boring::ssl::{SslContextBuilder, SslMethod, SslOptions};
 use boring::x509::X509;
 use boring::x509::store::X509StoreBuilder;
-use foreign_types_shared::ForeignType;
+use boring::x509::verify::X509VerifyFlags;
 
+use super::credentials::add_credentials;
 use super::error::{Error, Result};
 
 /// Signature algorithms offered and accepted when none are named. BoringSSL leaves Ed25519 out unless it is asked for.
 pub const DEFAULT_SIGNATURE_ALGORITHMS: &str = "ed25519:ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:RSA-PSS+SHA256:RSA-PSS+SHA384:RSA-PSS+SHA512:RSA+SHA256:RSA+SHA384:RSA+SHA512";
 
-/// Largest number of certificates in one chain of ours.
-const MAX_CHAIN_LENGTH: usize = 64;
+/// How long a session ticket is good for, unless [`TlsSettings::ticket_lifetime`] says otherwise.
+pub const DEFAULT_TICKET_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// A private key with the certificate chain that proves it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,9 +28,11 @@ pub struct Credential {
 /// What the TLS part of a connection is made of.
 #[derive(Debug, Clone, Default)]
 pub struct TlsSettings {
-    /// Our keys and chains; the first that suits the peer is used.
+    /// Our keys and chains. A server shows the first that is for the name asked for, else the first that the client's
+    /// algorithms permit.
     pub credentials: Vec<Credential>,
-    /// Trust anchors, PEM, any number in each element.
+    /// Trust anchors, PEM, any number in each element. An anchor need not be a root: an intermediate is one too, and so is
+    /// a peer's own certificate.
     pub ca: Vec<Vec<u8>>,
     /// Trust anchors, DER: many of them (a system's roots) load faster so.
     pub ca_der: Vec<Vec<u8>>,
@@ -38,6 +42,10 @@ pub struct TlsSettings {
     pub groups: Option<String>,
     /// Server: hand out session tickets, so that a returning client may resume.
     pub session_tickets: bool,
+    /// Server: how long a ticket is good for, in whole seconds; [`DEFAULT_TICKET_LIFETIME`] by default.
+    pub ticket_lifetime: Option<Duration>,
+    /// Client: judge the server's chain again when a session is resumed. It needs a verification other than `None`.
+    pub verify_resumed: bool,
 }
 
 /// The context that quiche itself would make: no credentials, and trust anchors where BoringSSL finds the system's. Made
@@ -68,18 +76,29 @@ pub fn context(settings: &TlsSettings) -> Result<SslContextBuilder> {
             .set_curves_list(groups)
             .map_err(|error| refused("groups", error))?;
     }
+    builder.set_cert_store(anchors(settings)?.build());
+    add_credentials(&mut builder, &settings.credentials)?;
+    set_resumption(&mut builder, settings);
+    Ok(builder)
+}
+
+fn set_resumption(builder: &mut SslContextBuilder, settings: &TlsSettings) {
     if !settings.session_tickets {
         builder.set_options(SslOptions::NO_TICKET);
     }
-    builder.set_cert_store(anchors(settings)?.build());
-    for credential in &settings.credentials {
-        add_credential(&mut builder, credential)?;
+    let lifetime = settings.ticket_lifetime.unwrap_or(DEFAULT_TICKET_LIFETIME);
+    let seconds = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX);
+    // SAFETY: the context lives; `boring` has no safe calls for these two.
+    unsafe {
+        boring_sys::SSL_CTX_set_session_psk_dhe_timeout(builder.as_ptr(), seconds);
+        boring_sys::SSL_CTX_set_reverify_on_resume(builder.as_ptr(), settings.verify_resumed.into());
     }
-    Ok(builder)
 }
 
 fn anchors(settings: &TlsSettings) -> Result<X509StoreBuilder> {
     let mut store = X509StoreBuilder::new().map_err(|error| refused("ca", error))?;
+    // RFC 5280 §6.1.1 (d): whom the user trusts is an anchor, whoever signed it.
+    store.set_flags(X509VerifyFlags::PARTIAL_CHAIN);
     for pem in &settings.ca {
         let certificates = X509::stack_from_pem(pem).map_err(|error| refused("ca", error))?;
         if certificates.is_empty() {
@@ -96,64 +115,7 @@ fn anchors(settings: &TlsSettings) -> Result<X509StoreBuilder> {
     Ok(store)
 }
 
-fn add_credential(builder: &mut SslContextBuilder, credential: &Credential) -> Result<()> {
-    let key = private_key(&credential.key)?;
-    let chain = X509::stack_from_pem(&credential.chain).map_err(|error| refused("cert", error))?;
-    if chain.is_empty() {
-        return Err(config("cert", "holds no certificate in PEM form"));
-    }
-    if chain.len() > MAX_CHAIN_LENGTH {
-        return Err(config("cert", "has more than 64 certificates"));
-    }
-    let same_key = chain[0].public_key().is_ok_and(|public| public.public_eq(&key));
-    if !same_key {
-        return Err(config("key", "is not the key of the first certificate of its chain"));
-    }
-    install(builder, &key, &chain)
-}
-
-fn private_key(pem: &[u8]) -> Result<PKey<Private>> {
-    if pem.windows(9).any(|window| window == b"ENCRYPTED") {
-        return Err(config("key", "is encrypted: decrypt it first"));
-    }
-    PKey::private_key_from_pem(pem).map_err(|error| refused("key", error))
-}
-
-/// Adds one credential through BoringSSL's own calls: `boring` has no safe ones for X.509 credentials.
-fn install(builder: &mut SslContextBuilder, key: &PKey<Private>, chain: &[X509]) -> Result<()> {
-    let ders = chain
-        .iter()
-        .map(|certificate| certificate.to_der().map_err(|error| refused("cert", error)))
-        .collect::<Result<Vec<_>>>()?;
-    // SAFETY: every pointer is fresh from its constructor and checked there; BoringSSL counts references, so what is
-    // released below stays alive as long as the credential and the context need it.
-    let installed = unsafe {
-        let credential = boring_sys::SSL_CREDENTIAL_new_x509();
-        if credential.is_null() {
-            return Err(config("cert", "BoringSSL ran out of memory"));
-        }
-        let buffers: Vec<_> = ders
-            .iter()
-            .map(|der| boring_sys::CRYPTO_BUFFER_new(der.as_ptr(), der.len(), std::ptr::null_mut()))
-            .collect();
-        let installed = buffers.iter().all(|buffer| !buffer.is_null())
-            && boring_sys::SSL_CREDENTIAL_set1_cert_chain(credential, buffers.as_ptr(), buffers.len()) == 1
-            && boring_sys::SSL_CREDENTIAL_set1_private_key(credential, key.as_ptr()) == 1
-            && boring_sys::SSL_CTX_add1_credential(builder.as_ptr(), credential) == 1;
-        buffers
-            .into_iter()
-            .for_each(|buffer| boring_sys::CRYPTO_BUFFER_free(buffer));
-        boring_sys::SSL_CREDENTIAL_free(credential);
-        installed
-    };
-    if installed {
-        Ok(())
-    } else {
-        Err(config("cert", "BoringSSL refuses this key or chain"))
-    }
-}
-
-fn refused(setting: &'static str, error: impl std::fmt::Display) -> Error {
+pub(super) fn refused(setting: &'static str, error: impl std::fmt::Display) -> Error {
     let text = error.to_string();
     Error::Config {
         setting,

@@ -2,7 +2,11 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use boring::ssl::{SslAlert, SslVerifyError};
+use boring::ssl::{SslAlert, SslRef, SslVerifyError, SslVerifyMode};
+use foreign_types_shared::ForeignTypeRef;
+
+use super::chain_check::{ChainCheck, ChainFailure};
+use super::config::Verification;
 
 /// Where the application's judgement stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,6 +27,9 @@ pub(super) enum Verdict {
 pub struct Alert(u8);
 
 impl Alert {
+    pub(super) const BAD_CERTIFICATE: Self = Self(42);
+    pub(super) const INTERNAL_ERROR: Self = Self(80);
+
     /// An alert by its number, if BoringSSL can send it.
     pub fn new(code: u8) -> Option<Self> {
         to_boring(code).map(|_| Self(code))
@@ -31,6 +38,82 @@ impl Alert {
     /// The alert's number. On the wire it is the QUIC error 0x100 + this (RFC 9001 §4.8).
     pub fn code(self) -> u8 {
         self.0
+    }
+
+    pub(super) fn to_boring(self) -> SslAlert {
+        to_boring(self.0).unwrap_or(SslAlert::BAD_CERTIFICATE)
+    }
+}
+
+/// Who examines one connection's peer.
+#[derive(Debug, Clone)]
+pub(super) enum Examiner {
+    /// Nobody, or BoringSSL by settings that quiche made.
+    Nobody,
+    Chain(ChainCheck),
+    Application(Judge),
+}
+
+impl Examiner {
+    /// Takes its place, before the handshake begins.
+    pub(super) fn install(ssl: &mut SslRef, who: Option<Verification>, is_server: bool) -> Self {
+        // A server that wants a certificate refuses a client without one: CertificateRequired.
+        let demand = if is_server {
+            SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT
+        } else {
+            SslVerifyMode::PEER
+        };
+        let examiner = match who {
+            None => Self::Nobody,
+            Some(Verification::None) => {
+                ssl.set_verify(SslVerifyMode::NONE);
+                Self::Nobody
+            }
+            Some(Verification::Chain) => {
+                let check = ChainCheck::default();
+                let asked = check.clone();
+                ssl.set_custom_verify_callback(demand, move |ssl| asked.check(ssl));
+                Self::Chain(check)
+            }
+            Some(Verification::Application) => {
+                let judge = Judge::default();
+                let asked = judge.clone();
+                ssl.set_custom_verify_callback(demand, move |_| asked.ask());
+                Self::Application(judge)
+            }
+        };
+        // A server: BoringSSL renews the ticket with early data at once, and the verdict with it (`keep_verdict_short`).
+        // A judge: BoringSSL would ask about the chain of the session before the server has said whether it takes it.
+        if matches!(
+            (&examiner, is_server),
+            (Self::Application(_), _) | (Self::Chain(_), true)
+        ) {
+            // SAFETY: the connection lives.
+            unsafe { boring_sys::SSL_set_early_data_enabled(ssl.as_ptr(), 0) };
+        }
+        examiner
+    }
+
+    pub(super) fn judge(&self) -> Option<&Judge> {
+        match self {
+            Self::Application(judge) => Some(judge),
+            Self::Nobody | Self::Chain(_) => None,
+        }
+    }
+
+    /// Whether the chain of the session that a client was given would still pass. A judge is asked in the handshake.
+    pub(super) fn approves_session(&self, ssl: &mut SslRef) -> bool {
+        match self {
+            Self::Chain(check) => check.passes(ssl),
+            Self::Nobody | Self::Application(_) => true,
+        }
+    }
+
+    pub(super) fn failure(&self) -> Option<ChainFailure> {
+        match self {
+            Self::Chain(check) => check.failure(),
+            Self::Nobody | Self::Application(_) => None,
+        }
     }
 }
 
@@ -44,13 +127,11 @@ impl Judge {
     }
 
     /// Answers BoringSSL, which asks anew at every drive of the handshake until it has a verdict.
-    pub(super) fn ask(&self) -> Result<(), SslVerifyError> {
+    fn ask(&self) -> Result<(), SslVerifyError> {
         let mut verdict = self.lock();
         match *verdict {
             Verdict::Trusted => Ok(()),
-            Verdict::Refused(alert) => Err(SslVerifyError::Invalid(
-                to_boring(alert.0).unwrap_or(SslAlert::BAD_CERTIFICATE),
-            )),
+            Verdict::Refused(alert) => Err(SslVerifyError::Invalid(alert.to_boring())),
             Verdict::NotAsked | Verdict::Pending => {
                 *verdict = Verdict::Pending;
                 Err(SslVerifyError::Retry)

@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -15,6 +15,10 @@ use polykey_quic::quic::endpoint::{Endpoint, EndpointSettings, Epoch, SharedConf
 use polykey_quic::quic::stream::{Read, Write};
 use polykey_quic::quic::tls::{Credential, TlsSettings};
 use polykey_quic::quic::{Config, SharedConnection, Verification};
+use polykey_quic::x509::{
+    CaParams, CertificateParams, IssuerParams, KeyAlgorithm, NewCertificate, PrivateKey, create_certificate,
+    generate_key,
+};
 
 /// A certificate authority with one credential signed by it.
 pub struct Authority {
@@ -368,4 +372,53 @@ pub fn drain(connection: &SharedConnection, id: u64) -> Read {
 pub fn shut(connection: &SharedConnection, id: u64, direction: quiche::Shutdown, code: u64) -> bool {
     let ended = connection.borrow_mut().stream_shutdown(id, direction, code);
     ended.expect("a live connection")
+}
+
+/// A key and its certificate, made by `x509`: chains of any shape.
+#[derive(Clone)]
+pub struct Party {
+    pub key: PrivateKey,
+    pub certificate: NewCertificate,
+}
+
+impl Party {
+    /// A leaf for `localhost` and 127.0.0.1 signed by `issuer`, else by itself, valid for an hour around now; or whatever
+    /// `change` makes of it.
+    pub fn new(name: &str, issuer: Option<&Party>, change: impl FnOnce(&mut CertificateParams<'_>)) -> Self {
+        let key = generate_key(KeyAlgorithm::Ed25519).expect("a key");
+        let now = unix_now();
+        let mut params = CertificateParams::new(name, &key, now - 3600, now + 3600);
+        params.dns_names = vec!["localhost".into()];
+        params.ip_addresses = vec![Ipv4Addr::LOCALHOST.into()];
+        params.issuer = issuer.map(|issuer| IssuerParams {
+            certificate: &issuer.certificate.der,
+            key: &issuer.key,
+        });
+        change(&mut params);
+        let certificate = create_certificate(&params).expect("a certificate");
+        Self { key, certificate }
+    }
+
+    /// A certificate authority.
+    pub fn ca(name: &str, issuer: Option<&Party>) -> Self {
+        Self::new(name, issuer, |params| params.ca = Some(CaParams::default()))
+    }
+
+    /// Its key with its chain: itself, then `others`.
+    pub fn credential(&self, others: &[&Party]) -> Credential {
+        let pems = std::iter::once(self).chain(others.iter().copied());
+        Credential {
+            key: self.key.to_pem().into_bytes(),
+            chain: pems.flat_map(|party| party.certificate.pem.bytes()).collect(),
+        }
+    }
+
+    pub fn pem(&self) -> Vec<u8> {
+        self.certificate.pem.clone().into_bytes()
+    }
+}
+
+pub fn unix_now() -> i64 {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    i64::try_from(unix.as_secs()).expect("before the end of time")
 }

@@ -1,14 +1,19 @@
 //! Credentials, trust anchors, who judges the peer, ALPN, tickets and early data.
 
 use std::fs::File;
+use std::time::Duration;
 
 use napi::bindgen_prelude::{Either, Uint8Array};
 use napi_derive::napi;
 
 use super::{Config, version_or_default};
 use crate::binding::error::{Result, catch};
+use crate::binding::number;
 use crate::quic;
 use crate::quic::tls;
+
+/// RFC 8446 §4.6.1: seven days.
+const MAX_TICKET_LIFETIME: u64 = 7 * 24 * 3600;
 
 /// A private key with the certificate chain that proves it.
 #[napi(object, object_to_js = false)]
@@ -22,9 +27,11 @@ pub struct Credential {
 /// What the TLS part of connections is made of.
 #[napi(object, object_to_js = false)]
 pub struct TlsSettings {
-    /// Our keys and chains; the first that suits the peer is used. None by default.
+    /// Our keys and chains. A server shows the first that is for the name asked for (SNI), else the first that the client's
+    /// algorithms permit. None by default.
     pub credentials: Option<Vec<Credential>>,
-    /// Trust anchors, PEM, any number in each element. None by default: the system's are not loaded.
+    /// Trust anchors, PEM, any number in each element: roots, intermediates, or peers' own certificates. None by default: the
+    /// system's are not loaded.
     pub ca: Option<Vec<Uint8Array>>,
     /// Trust anchors, DER, one in each element: many of them load faster so.
     pub ca_der: Option<Vec<Uint8Array>>,
@@ -36,24 +43,29 @@ pub struct TlsSettings {
     pub groups: Option<String>,
     /// Server: hand out session tickets, so that a returning client may resume. Default false.
     pub session_tickets: Option<bool>,
+    /// Server: how long a session ticket is good for, in seconds, 1 to 604800 (RFC 8446 §4.6.1); a fraction is dropped.
+    /// Default 3600. Whoever resumes is not judged again; where a server judges at all, he gets no new ticket either.
+    pub ticket_lifetime: Option<f64>,
+    /// Client: have the server's chain judged again when a session is resumed. Needs `setVerification` with `Chain` or
+    /// `Application`: a resumption fails without. Default false.
+    pub verify_resumed: Option<bool>,
 }
 
-impl From<&TlsSettings> for tls::TlsSettings {
-    fn from(settings: &TlsSettings) -> Self {
+impl TlsSettings {
+    fn parse(&self) -> Result<tls::TlsSettings> {
         let bytes = |list: &Option<Vec<Uint8Array>>| list.iter().flatten().map(|item| item.to_vec()).collect();
-        Self {
-            credentials: settings
-                .credentials
-                .iter()
-                .flatten()
-                .map(tls::Credential::from)
-                .collect(),
-            ca: bytes(&settings.ca),
-            ca_der: bytes(&settings.ca_der),
-            signature_algorithms: settings.sigalgs.clone(),
-            groups: settings.groups.clone(),
-            session_tickets: settings.session_tickets.unwrap_or(false),
-        }
+        let seconds = |value: f64| number::size("ticketLifetime", value.trunc(), 1..=MAX_TICKET_LIFETIME);
+        let ticket_lifetime = self.ticket_lifetime.map(seconds).transpose()?;
+        Ok(tls::TlsSettings {
+            credentials: self.credentials.iter().flatten().map(tls::Credential::from).collect(),
+            ca: bytes(&self.ca),
+            ca_der: bytes(&self.ca_der),
+            signature_algorithms: self.sigalgs.clone(),
+            groups: self.groups.clone(),
+            session_tickets: self.session_tickets.unwrap_or(false),
+            ticket_lifetime: ticket_lifetime.map(|seconds| Duration::from_secs(seconds as u64)),
+            verify_resumed: self.verify_resumed.unwrap_or(false),
+        })
     }
 }
 
@@ -100,7 +112,8 @@ impl Config {
     #[napi(factory)]
     pub fn with_tls(settings: TlsSettings, version: Option<f64>) -> Result<Self> {
         let version = version_or_default(version)?;
-        catch(|| quic::Config::with_tls(version, &(&settings).into())).map(Self::around)
+        let settings = settings.parse()?;
+        catch(|| quic::Config::with_tls(version, &settings)).map(Self::around)
     }
 
     /// Sets who judges the peer's certificate chain; goes before `verifyPeer`. A server that asks for a certificate

@@ -101,11 +101,11 @@ impl Config {
         self.edit(|config| config.quiche.set_active_connection_id_limit(limit))
     }
 
-    /// Tells the peer not to migrate on purpose (RFC 9000 §9). Default false. quiche only tells: it does not refuse a
-    /// migration of ours or of the peer's.
+    /// Tells the peer not to migrate on purpose (RFC 9000 §9). Default false. quiche only tells; an endpoint also
+    /// drops what comes from a peer that does it nevertheless.
     #[napi]
     pub fn set_disable_active_migration(&self, disable: bool) -> Result<()> {
-        self.edit(|config| config.quiche.set_disable_active_migration(disable))
+        self.edit(|config| config.set_disable_active_migration(disable))
     }
 
     /// Switches datagrams (RFC 9221) on or off, and sets how many may wait: 1 to 65,535 in each direction. Default off.

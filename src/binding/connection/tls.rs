@@ -6,6 +6,7 @@ use napi_derive::napi;
 use super::Connection;
 use crate::binding::error::{Result, invalid_argument};
 use crate::binding::number;
+use crate::quic::chain_check;
 use crate::quic::verification::Alert;
 
 #[napi]
@@ -44,6 +45,36 @@ impl Connection {
         self.with(|connection| connection.settle_verification(refusal))
     }
 
+    /// What was wrong with the peer's certificates, where BoringSSL judged them (`setVerification('Chain')`) and refused; null
+    /// if it did not. Answers at any time.
+    #[napi]
+    pub fn chain_failure(&self) -> Option<ChainFailure> {
+        self.inner.borrow().chain_failure().map(Into::into)
+    }
+
+    /// The cipher suite, by the standard's name, as `TLS_AES_128_GCM_SHA256`; null before the handshake has one.
+    #[napi]
+    pub fn cipher(&self) -> Result<Option<&'static str>> {
+        self.with(|connection| connection.cipher())
+    }
+
+    /// The group of the key exchange, by BoringSSL's name, as `X25519MLKEM768`; null before the handshake has one.
+    #[napi]
+    pub fn group(&self) -> Result<Option<&'static str>> {
+        self.with(|connection| connection.group())
+    }
+
+    /// Keying material that only the two ends of this connection can compute (RFC 8446 §7.5, RFC 5705): the same at both for
+    /// the same arguments, other than any other connection's. `length` is 1 to 4096 bytes.
+    ///
+    /// Throws `InvalidState` before the handshake is complete, `InvalidArgument` for a label of more than 249 bytes.
+    #[napi]
+    pub fn export_keying_material(&self, label: String, context: &[u8], length: f64) -> Result<Buffer> {
+        let length = number::size("length", length, 1..=MAX_KEYING_MATERIAL)?;
+        self.with(|connection| connection.export_keying_material(&label, context, length))
+            .map(Into::into)
+    }
+
     /// Client: the session and the peer's transport parameters, to be given to `setSession` of a later connection to the
     /// same server; null as long as the server has sent no ticket. It holds secrets.
     #[napi]
@@ -56,6 +87,34 @@ impl Connection {
     #[napi]
     pub fn set_session(&self, session: &[u8]) -> Result<()> {
         self.with(|connection| connection.set_session(session))
+    }
+}
+
+/// Bytes of keying material: beyond what anyone needs, below what HKDF can give.
+const MAX_KEYING_MATERIAL: u64 = 4096;
+
+/// Which check failed on which of the peer's certificates.
+#[napi(object, object_from_js = false)]
+pub struct ChainFailure {
+    /// The check, by the codes of `RefusedChain`; `ChainInvalid` for one that has no code there.
+    pub check: String,
+    /// The certificate's place in the chain as the peer sent it, the leaf being 0; the length of the chain stands for a trust
+    /// anchor.
+    pub index: u32,
+    /// The certificate's subject, for people to read.
+    pub subject: String,
+    /// BoringSSL's words, for people to read.
+    pub message: String,
+}
+
+impl From<chain_check::ChainFailure> for ChainFailure {
+    fn from(failure: chain_check::ChainFailure) -> Self {
+        Self {
+            check: failure.check.to_owned(),
+            index: u32::try_from(failure.index).unwrap_or(u32::MAX),
+            subject: failure.subject,
+            message: failure.message,
+        }
     }
 }
 

@@ -30,6 +30,8 @@ pub enum Change {
     Stray(usize),
     /// A client has got a session ticket.
     Session(usize),
+    /// So many probes wait that somebody may want to know of.
+    Heard(usize),
 }
 
 /// The two kinds of streams (RFC 9000 §2.1).
@@ -58,6 +60,7 @@ impl Change {
             Change::Closed(key) => (11, key, 0),
             Change::Stray(count) => (12, 0, count as u64),
             Change::Session(key) => (13, key, 0),
+            Change::Heard(count) => (14, 0, count as u64),
         };
         [kind, key as u64, value]
     }

@@ -10,8 +10,6 @@ use crate::quic::error::Result;
 
 /// Connection ids of ours that a peer may hold: rebinding must never run out of them.
 const MAX_ACTIVE_IDS: usize = 8;
-/// Received bytes between two audits of what is unread: the bound on memory is exact to so much.
-const AUDIT_INTERVAL: usize = 1 << 20;
 
 impl Endpoint {
     /// Looks at every connection that this batch touched.
@@ -89,6 +87,9 @@ impl Endpoint {
 
     fn look_at_handshake(&mut self, key: usize, connection: &mut Connection) -> Result<()> {
         let slot = &mut self.slots[key];
+        if slot.phase < Phase::Connected {
+            connection.keep_verdict_short()?;
+        }
         if slot.phase == Phase::Handshaking && connection.is_verification_pending() {
             slot.phase = Phase::Verifying;
             self.changes.push_back(Change::Verify(key));
@@ -157,10 +158,16 @@ impl Endpoint {
 
     fn tell_streams(&mut self, key: usize, connection: &mut Connection) -> Result<()> {
         connection.settle_abandoned()?;
+        let resets = connection.take_resets()?;
+        self.changes
+            .extend(resets.iter().map(|&id| Change::StreamReadable(key, id)));
         while let Some(id) = connection.live_mut()?.stream_readable_next() {
             self.tell_new_stream(key, id, connection);
             connection.unread.insert(id);
-            self.changes.push_back(Change::StreamReadable(key, id));
+            self.audit.holders.insert(key);
+            if !resets.contains(&id) {
+                self.changes.push_back(Change::StreamReadable(key, id));
+            }
         }
         for id in connection.take_stops() {
             self.tell_new_stream(key, id, connection);
@@ -197,6 +204,9 @@ impl Endpoint {
             .borrow()
             .live()
             .is_ok_and(|quiche| quiche.dgram_recv_queue_len() > 0);
+        if waiting {
+            self.audit.holders.insert(key);
+        }
         if waiting && slot.phase == Phase::Connected {
             self.changes.push_back(Change::DatagramReadable(key));
         } else if waiting {
@@ -244,37 +254,5 @@ impl Endpoint {
         let deadline = slot.deadline(quiche);
         self.timers.move_deadline(key, slot.clock.set, deadline);
         slot.clock.set = deadline;
-    }
-
-    /// Keeps what is received and unread within bounds: the connection that holds most is closed. Data that waits for
-    /// a gap to be filled isn't seen here; the window of its connection bounds it.
-    pub(super) fn audit_buffers(&mut self, now: Instant) {
-        if self.received_since_audit < AUDIT_INTERVAL.min(self.limits.buffered_bytes) {
-            return;
-        }
-        self.received_since_audit = 0;
-        let mut holdings: Vec<_> = self
-            .slots
-            .iter()
-            .map(|(key, slot)| (slot.connection.borrow().unread_bytes(), key))
-            .filter(|it| it.0 > 0)
-            .collect();
-        let mut total: usize = holdings.iter().map(|(bytes, _)| bytes).sum();
-        holdings.sort_unstable();
-        while total > self.limits.buffered_bytes
-            && let Some((bytes, key)) = holdings.pop()
-        {
-            total -= bytes;
-            self.stats.closed_for_memory += 1;
-            let connection = self.slots[key].connection.clone();
-            let _ = guarded(&connection, |connection| {
-                let reason = "too much data is unread";
-                connection.end(CloseCause::MemoryLimit, quiche::WireErrorCode::InternalError, reason);
-                // Not to be counted again before it is gone.
-                connection.unread.clear();
-                Ok(())
-            });
-            self.look(key, now);
-        }
     }
 }

@@ -7,17 +7,23 @@
 //! | --- | --- |
 //! | `receive` | routes datagrams; holds what comes too early |
 //! | `rebinding` | follows a peer whose NAT gave it another port |
+//! | `migration` | moves a connection of ours to another socket; refuses peers that move by themselves |
+//! | `probes` | punches and questions: bare datagrams of ours |
 //! | `admit` | newcomers: version, token, limits |
 //! | `transmit` | what wants to be sent, in turns |
 //! | `look` | what changed in a connection, and what the endpoint owes it |
 //! | `slot`, `timers` | what is remembered of each connection, and when it wants attention |
+//! | `audit` | bounds what is received and unread |
 //! | `ids`, `refusal`, `limits` | connection ids and resets, CONNECTION_REFUSED, bounds |
 
 mod admit;
+mod audit;
 pub mod change;
 mod ids;
 pub mod limits;
 mod look;
+pub mod migration;
+pub mod probes;
 mod rebinding;
 mod receive;
 mod refusal;
@@ -35,9 +41,12 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
+use self::audit::Audit;
 use self::change::Change;
 use self::ids::IdKey;
 use self::limits::{Limits, PerAddress, Rate, RetryPolicy};
+use self::migration::Gone;
+use self::probes::Probes;
 use self::slot::{Phase, Slot};
 use self::stats::EndpointStats;
 use self::timers::Timers;
@@ -84,6 +93,9 @@ pub struct Endpoint {
     replies: VecDeque<(Vec<u8>, SocketAddr)>,
     strays: VecDeque<(Vec<u8>, SocketAddr)>,
     strays_told: usize,
+    probes: Probes,
+    /// Ids of connections that were taken to another endpoint.
+    gone: Gone,
     changes: VecDeque<Change>,
     /// Numbers of the addresses in batches.
     pub addresses: AddressBook,
@@ -97,7 +109,7 @@ pub struct Endpoint {
     half_open: usize,
     accepts: Rate,
     resets: Rate,
-    received_since_audit: usize,
+    audit: Audit,
     epoch: Epoch,
     /// What happened so far.
     pub stats: EndpointStats,
@@ -137,6 +149,8 @@ impl Endpoint {
             replies: VecDeque::new(),
             strays: VecDeque::new(),
             strays_told: 0,
+            probes: Probes::default(),
+            gone: Gone::default(),
             changes: VecDeque::new(),
             addresses: AddressBook::default(),
             local: None,
@@ -149,7 +163,7 @@ impl Endpoint {
             limits: settings.limits,
             per_address: PerAddress::default(),
             half_open: 0,
-            received_since_audit: 0,
+            audit: Audit::default(),
             epoch,
             stats: EndpointStats::default(),
         })
@@ -296,6 +310,13 @@ impl Endpoint {
         stray
     }
 
+    /// Drops the stray datagrams that wait, since nobody wants them.
+    pub fn drop_strays(&mut self) {
+        self.stats.strays_dropped += self.strays.len() as u64;
+        self.strays.clear();
+        self.strays_told = 0;
+    }
+
     /// Keeps up to so many stray datagrams for whoever asks; with 0 they are only counted.
     pub fn keep_strays(&mut self, count: usize) {
         self.limits.strays = count;
@@ -362,11 +383,17 @@ impl Endpoint {
         for id in slot.ids.drain(..) {
             self.routes.remove(&id);
         }
-        if let Some(token) = slot.reset_token.take() {
+        slot.connection.borrow_mut().release();
+        self.forget(key);
+    }
+
+    /// Takes all traces of a connection out of the lists of what is to be done.
+    fn forget(&mut self, key: usize) {
+        let slot = &mut self.slots[key];
+        if let Some(token) = slot.reset_token {
             self.resettable.remove(&token);
         }
         self.timers.move_deadline(key, slot.clock.set.take(), None);
-        slot.connection.borrow_mut().release();
         self.touched.retain(|touched| *touched != key);
         self.turns.retain(|turn| *turn != key);
         self.dirty.borrow_mut().retain(|dirty| *dirty != key);

@@ -10,6 +10,7 @@ use crate::quic::address::normalise;
 use crate::quic::datagrams;
 use crate::quic::error::{Error, Result};
 use crate::quic::packet::{self, Coalesced};
+use crate::quic::probe::Probe;
 
 /// 1-RTT datagrams held for a newcomer that is being judged: an initial window's worth (RFC 9002 §7.2), twice.
 const MAX_HELD: usize = 20;
@@ -49,14 +50,16 @@ impl Endpoint {
         self.look_at_touched(now);
         self.audit_buffers(now);
         self.tell_strays();
+        self.tell_heard();
     }
 
     /// Takes one datagram in. The look at what it changed comes with the end of the batch.
     pub fn receive_one(&mut self, datagram: &mut [u8], from: SocketAddr, now: Instant) {
         self.stats.received += 1;
         self.stats.received_bytes += datagram.len() as u64;
-        self.received_since_audit += datagram.len();
+        self.audit.received += datagram.len();
         let from = normalise(from);
+        self.notice(from);
         let Some(id) = packet::destination_id(datagram) else {
             return self.stray(datagram, from);
         };
@@ -75,6 +78,9 @@ impl Endpoint {
     /// A datagram of a connection we have.
     pub(super) fn deliver(&mut self, key: usize, datagram: &mut [u8], from: SocketAddr, now: Instant) {
         let Some(to) = self.local else { return };
+        if self.refuses_move(key, datagram, from) {
+            return;
+        }
         let rebound = self.rebound(key, datagram, from);
         let info = quiche::RecvInfo {
             from: rebound.unwrap_or(from),
@@ -176,10 +182,18 @@ impl Endpoint {
     /// A short header packet for an id we don't have: perhaps of a connection that the peer has lost, or that was lost
     /// with our predecessor.
     fn unknown_short(&mut self, datagram: &mut [u8], from: SocketAddr, now: Instant) {
+        if let Some(probe) = Probe::parse(datagram) {
+            return self.on_probe(probe, from, now);
+        }
         if let Some(&key) = reset_token(datagram).and_then(|token| self.resettable.get(&token)) {
             return self.deliver(key, datagram, from, now);
         }
         let id = packet::destination_id(datagram).unwrap_or_default();
+        // What comes late for a connection that has moved on.
+        if self.gone.has(id) {
+            self.stats.invalid += 1;
+            return;
+        }
         if !packet::is_short(datagram[0]) || datagram.len() <= MIN_RESETTABLE || !self.ids.is_ours(id) {
             return self.stray(datagram, from);
         }

@@ -35,6 +35,10 @@ pub(super) struct Slot {
     pub paced: Option<Paced>,
     /// Where the last datagram came from.
     pub last_from: Option<SocketAddr>,
+    /// Whether a peer that moves by itself is refused.
+    pub refuses_migration: bool,
+    /// Our id that the peer used last, and from where.
+    pub last_spoken: Option<(Vec<u8>, SocketAddr)>,
     /// What may be sent to a rebound peer before it has shown that it receives there.
     pub probation: Option<Probation>,
     pub is_confirmed: bool,
@@ -99,6 +103,8 @@ impl Slot {
             held: Vec::new(),
             paced: None,
             last_from: None,
+            refuses_migration: config.disable_active_migration && from.is_some(),
+            last_spoken: None,
             probation: None,
             is_confirmed: false,
             is_confirmation_told: false,

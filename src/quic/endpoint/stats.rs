@@ -54,4 +54,16 @@ pub struct EndpointStats {
     pub looks: u64,
     /// Peers that were followed to another port.
     pub rebindings: u64,
+    /// Datagrams of peers that moved by themselves although they were asked not to.
+    pub migrations_refused: u64,
+    /// Punches and questions of ours sent.
+    pub probes_sent: u64,
+    /// Punches, questions and answers received.
+    pub probes_received: u64,
+    /// Of these, answered.
+    pub probes_answered: u64,
+    /// Of these, not answered: too many at once, or a question that isn't to be answered.
+    pub probes_unanswered: u64,
+    /// Of these, answers that nobody waits for.
+    pub probes_unexpected: u64,
 }

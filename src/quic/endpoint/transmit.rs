@@ -114,6 +114,8 @@ impl Endpoint {
                 }
             });
             match packet {
+                // Of a path that belongs to the socket from which the connection has moved away.
+                Ok(Some((_, info, _))) if Some(info.from) != self.local => {}
                 Ok(Some((length, info, true))) => {
                     self.stats.paced += 1;
                     self.slots[key].paced = Some(Paced {

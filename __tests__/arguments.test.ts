@@ -1,0 +1,50 @@
+import { createPair, echo, readAll } from './helpers/pair';
+import { events } from '../lib';
+
+/** What JavaScript lets callers hand over, where bytes are wanted. */
+const notBytes: unknown[] = ['text', undefined, null, 5, {}, [1, 2], new ArrayBuffer(4), new Uint16Array(4)];
+
+describe('what is no bytes', () => {
+  test.each(notBytes)('%p is refused by a stream, which goes on', async (value) => {
+    await using pair = await createPair();
+    echo(pair.far);
+    const stream = pair.client.connection.newStream();
+    await expect(stream.write(value as Uint8Array)).rejects.toThrow(TypeError);
+    if (value !== undefined) await expect(stream.end(value as Uint8Array)).rejects.toThrow(/has to be a Uint8Array/);
+    await stream.end(Buffer.from('still open'));
+    expect((await readAll(stream)).toString()).toBe('still open');
+  });
+
+  test.each(notBytes)('%p is refused as a datagram', async (value) => {
+    await using pair = await createPair();
+    const { connection } = pair.client;
+    expect(() => connection.sendDatagram(value as Uint8Array)).toThrow(TypeError);
+    expect(connection.stats.datagrams).toMatchObject({ sent: 0, refused: 0 });
+  });
+});
+
+test('a stream is bidi or uni', async () => {
+  await using pair = await createPair();
+  const type = 'both' as 'bidi';
+  expect(() => pair.client.connection.newStream(type)).toThrow("type is both, and has to be 'bidi' or 'uni'");
+  await expect(pair.client.connection.openStream({ type })).rejects.toThrow(TypeError);
+});
+
+test.each([
+  { errorCode: -5 },
+  { errorCode: 1.5 },
+  { errorCode: NaN },
+  { errorCode: 2 ** 53 },
+  { timeout: -1, force: false },
+  { timeout: NaN, force: false },
+  { reason: 'text' as unknown as Uint8Array },
+])('%p stops nothing', async (options) => {
+  await using pair = await createPair();
+  let isTold = false;
+  pair.client.addEventListener(events.EventQUICConnectionError.name, () => (isTold = true));
+  const error = options.reason === undefined ? RangeError : TypeError;
+  await expect(pair.client.connection.stop(options)).rejects.toThrow(error);
+  await expect(pair.client.destroy(options)).rejects.toThrow(error);
+  await expect(pair.server.stop(options)).rejects.toThrow(error);
+  expect([isTold, pair.client.closed, pair.server.closed]).toEqual([false, false, false]);
+});

@@ -1,0 +1,131 @@
+//! Moves a connection of ours to another socket (RFC 9000 §9), and keeps peers where they are that were asked to stay.
+//!
+//! An endpoint has one socket, so a client's connection that changes its socket changes its endpoint: it is detached from
+//! the one, with all that is remembered of it, and attached to the other, where quiche makes a path of the new address.
+//! What still comes to the old socket is lost, like what is under way when a network goes.
+
+use std::collections::{HashSet, VecDeque};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::slot::{Phase, Slot};
+use super::{Endpoint, guarded};
+use crate::quic::error::{Error, Result};
+use crate::quic::packet;
+
+/// Ids of detached connections that are remembered.
+const MAX_GONE: usize = 1_024;
+
+/// A connection between two endpoints. It does nothing, and ends when it is dropped.
+pub struct Detached(Slot);
+
+/// Ids of connections that live on elsewhere in this process: no stateless reset may end them.
+#[derive(Debug, Default)]
+pub(super) struct Gone {
+    ids: HashSet<Vec<u8>>,
+    order: VecDeque<Vec<u8>>,
+}
+
+impl Gone {
+    pub(super) fn has(&self, id: &[u8]) -> bool {
+        !self.ids.is_empty() && self.ids.contains(id)
+    }
+
+    fn add(&mut self, id: &[u8]) {
+        if self.ids.insert(id.to_vec()) {
+            self.order.push_back(id.to_vec());
+        }
+        if self.order.len() > MAX_GONE
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.ids.remove(&oldest);
+        }
+    }
+
+    fn forget(&mut self, id: &[u8]) {
+        if self.ids.remove(id) {
+            self.order.retain(|gone| gone != id);
+        }
+    }
+}
+
+impl Endpoint {
+    /// Takes a client's connection out, to be attached to another endpoint.
+    ///
+    /// Only a connection that is up can move, and only where the server lets it.
+    pub fn detach(&mut self, key: usize) -> Result<Detached> {
+        let slot = self.slots.get(key).ok_or(Error::UnknownConnection(key))?;
+        if slot.phase != Phase::Connected || slot.admitted_from.is_some() {
+            return Err(quiche::Error::InvalidState.into());
+        }
+        {
+            let connection = slot.connection.borrow();
+            let quiche = connection.live()?;
+            let params = quiche.peer_transport_params();
+            if params.is_some_and(|params| params.disable_active_migration) {
+                return Err(Error::MigrationDisabled);
+            }
+            if quiche.available_dcids() == 0 && quiche.path_stats().count() < 2 {
+                return Err(quiche::Error::OutOfIdentifiers.into());
+            }
+        }
+        self.forget(key);
+        let slot = self.slots.remove(key);
+        for id in &slot.ids {
+            self.routes.remove(id);
+            self.gone.add(id);
+        }
+        Ok(Detached(slot))
+    }
+
+    /// Takes a connection in, which goes on from this endpoint's address to where its peer is. The path is new, and will
+    /// be validated; path events tell. Answers the connection's key here.
+    pub fn attach(&mut self, detached: Detached, now: Instant) -> Result<usize> {
+        let local = self.local.ok_or(Error::NotBound)?;
+        let mut slot = detached.0;
+        slot.paced = None;
+        let shared = slot.connection.clone();
+        let ids = std::mem::take(&mut slot.ids);
+        let token = slot.reset_token;
+        let key = self.slots.insert(slot);
+        for id in ids {
+            self.gone.forget(&id);
+            self.add_route(key, id);
+        }
+        if let Some(token) = token {
+            self.resettable.insert(token, key);
+        }
+        shared.borrow_mut().drive(key, self.dirty.clone());
+        let migrated = guarded(&shared, |connection| {
+            let peer = connection.active_path()?.ok_or(Error::Closed)?.peer_addr;
+            let quiche = connection.live_mut()?;
+            // Going over alone would never ask whether the path works.
+            quiche.probe_path(local, peer)?;
+            quiche.migrate(local, peer)?;
+            connection.touch();
+            Ok(())
+        });
+        self.look(key, now);
+        migrated.map(|()| key)
+    }
+
+    /// Whether a datagram shows that the peer has moved by itself, which it was asked not to: a rebinding NAT changes the
+    /// address alone, a peer that moves takes a new connection id as well (RFC 9000 §9.5).
+    pub(super) fn refuses_move(&mut self, key: usize, datagram: &[u8], from: SocketAddr) -> bool {
+        let slot = &mut self.slots[key];
+        if !slot.refuses_migration || slot.phase != Phase::Connected || !packet::is_short(datagram[0]) {
+            return false;
+        }
+        let id = packet::destination_id(datagram).unwrap_or_default();
+        match &mut slot.last_spoken {
+            Some((last_id, last_from)) if last_id == id => *last_from = from,
+            Some((last_id, last_from)) if *last_from == from => *last_id = id.to_vec(),
+            Some(_) => {
+                self.stats.migrations_refused += 1;
+                return true;
+            }
+            none => *none = Some((id.to_vec(), from)),
+        }
+        false
+    }
+}

@@ -1,0 +1,145 @@
+//! A client moves its connection to another socket, or a peer moves that was asked to stay.
+
+#![allow(clippy::disallowed_methods, reason = "tests are the outside, where time comes from")]
+
+mod common;
+
+use std::time::Instant;
+
+use common::{Datagram, End, Pair, drain, read, write};
+use polykey_quic::quic::SharedConnection;
+use polykey_quic::quic::endpoint::EndpointSettings;
+use polykey_quic::quic::endpoint::change::Change;
+use polykey_quic::quic::stream::Read;
+
+const ELSEWHERE: &str = "127.0.0.2:2001";
+
+fn events(connection: &SharedConnection) -> Vec<quiche::PathEvent> {
+    std::iter::from_fn(|| connection.borrow_mut().path_event_next().expect("live")).collect()
+}
+
+fn key_of(connection: &SharedConnection) -> usize {
+    connection.borrow().key().expect("driven")
+}
+
+/// Moves the client's connection to another endpoint, which takes the place of the first in the pair.
+fn migrate(pair: &mut Pair, client: &SharedConnection) -> End {
+    let key = key_of(client);
+    let detached = pair.client.endpoint.detach(key).expect("the server lets us go");
+    let next = End::new(ELSEWHERE, EndpointSettings::default());
+    let first = std::mem::replace(&mut pair.client, next);
+    let key = pair
+        .client
+        .endpoint
+        .attach(detached, Instant::now())
+        .expect("spare ids");
+    assert_eq!(key_of(client), key);
+    first
+}
+
+/// A perfect link that tells the server whence a datagram truly comes, and delivers to the client what is for it.
+fn route(pair: &mut Pair) {
+    let here = pair.client.address;
+    pair.down = Box::new(move |mut burst| {
+        burst.retain(|datagram: &Datagram| datagram.to == here);
+        burst
+    });
+}
+
+#[test]
+fn a_connection_goes_on_from_another_socket_with_its_streams() {
+    let (mut pair, client, server) = Pair::connected();
+    write(&client, 0, b"first half, ", false);
+    pair.run();
+    let first = migrate(&mut pair, &client);
+    route(&mut pair);
+    assert!(first.endpoint.is_empty());
+    write(&client, 0, b"second half", true);
+    pair.run();
+    assert_eq!(read(&server, 0), (b"first half, second half".to_vec(), true));
+    write(&server, 0, b"answer", true);
+    pair.run();
+    assert_eq!(drain(&client, 0), Read::Data { bytes: 6, fin: true });
+    let here = pair.client.address;
+    let is_validated =
+        |event: &quiche::PathEvent| matches!(event, quiche::PathEvent::Validated(local, _) if *local == here);
+    assert!(events(&client).iter().any(is_validated));
+    let path = server.borrow().active_path().expect("live").expect("a path");
+    assert_eq!(path.peer_addr, here);
+    assert!(pair.client.count(|change| matches!(change, Change::Path(_))) > 0);
+    assert_eq!(pair.client.endpoint.len(), 1);
+}
+
+#[test]
+fn what_comes_late_to_the_old_socket_is_dropped_without_a_reset() {
+    let (mut pair, client, server) = Pair::connected();
+    write(&server, 1, b"late", true);
+    let late = pair.server.transmit();
+    assert!(!late.is_empty());
+    let mut first = migrate(&mut pair, &client);
+    first.receive(&late);
+    assert!(first.transmit().is_empty());
+    assert_eq!(first.endpoint.stats.invalid, late.len() as u64);
+    route(&mut pair);
+    pair.run_until(|_| drain(&client, 1) == Read::Data { bytes: 4, fin: true });
+}
+
+#[test]
+fn a_server_that_wants_no_migration_is_obeyed() {
+    let (mut pair, client, _server) = Pair::connected_with(|_| {}, |config| config.set_disable_active_migration(true));
+    let refused = pair.client.endpoint.detach(key_of(&client)).err().expect("refused");
+    assert_eq!(refused.code(), "MigrationDisabled");
+    assert_eq!(pair.client.endpoint.len(), 1, "it stays where it is");
+}
+
+#[test]
+fn a_server_does_not_move() {
+    let (mut pair, _client, server) = Pair::connected();
+    let refused = pair.server.endpoint.detach(key_of(&server)).err().expect("refused");
+    assert_eq!(refused.code(), "InvalidState");
+    let unknown = pair.server.endpoint.detach(99).err().expect("unknown");
+    assert_eq!(unknown.code(), "UnknownConnection");
+}
+
+#[test]
+fn a_client_that_moves_although_asked_not_to_is_not_heard() {
+    let (mut pair, client, server) = Pair::connected_with(|_| {}, |config| config.set_disable_active_migration(true));
+    // A new address with the same id is a rebinding NAT, and followed.
+    let outside = "127.0.0.1:3001".parse().expect("an address");
+    let inside = pair.client.address;
+    pair.up = Box::new(move |mut burst| {
+        burst.iter_mut().for_each(|datagram| datagram.from = outside);
+        burst
+    });
+    pair.down = Box::new(move |mut burst| {
+        burst.iter_mut().for_each(|datagram| datagram.to = inside);
+        burst
+    });
+    write(&client, 0, b"request", true);
+    pair.run();
+    assert_eq!(drain(&server, 0), Read::Data { bytes: 7, fin: true });
+    assert_eq!(pair.server.endpoint.stats.migrations_refused, 0);
+    // The same with another id isn't.
+    let elsewhere = "127.0.0.9:3002".parse().expect("an address");
+    let ids: Vec<_> = server
+        .borrow()
+        .live()
+        .expect("live")
+        .source_ids()
+        .map(|id| id.to_vec())
+        .collect();
+    write(&client, 4, b"request", true);
+    let mut moved = pair.client.transmit();
+    for datagram in &mut moved {
+        let other = ids
+            .iter()
+            .find(|id| id[..] != datagram.bytes[1..13])
+            .expect("a spare id");
+        datagram.bytes[1..13].copy_from_slice(other);
+        datagram.from = elsewhere;
+    }
+    let count = moved.len() as u64;
+    pair.server.receive(&moved);
+    assert_eq!(pair.server.endpoint.stats.migrations_refused, count);
+    assert!(pair.server.transmit().is_empty());
+}

@@ -1,0 +1,330 @@
+//! Sessions: who may resume, who is judged again, and for how long a verdict holds.
+
+#![allow(clippy::disallowed_methods, reason = "tests are the outside, where time comes from")]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{End, Pair, Party, config, shared, write};
+use polykey_quic::quic::endpoint::change::Change;
+use polykey_quic::quic::endpoint::{EndpointSettings, SharedConfig};
+use polykey_quic::quic::tls::TlsSettings;
+use polykey_quic::quic::verification::Alert;
+use polykey_quic::quic::{SharedConnection, Verification};
+
+struct World {
+    root: Party,
+    near: Party,
+    far: Party,
+    pair: Pair,
+}
+
+impl World {
+    fn new() -> Self {
+        let root = Party::ca("root", None);
+        let near = Party::new("near", Some(&root), |_| {});
+        let far = Party::new("far", Some(&root), |_| {});
+        Self {
+            root,
+            near,
+            far,
+            pair: Pair::new(),
+        }
+    }
+
+    fn server(&self, verification: Verification, lifetime: Option<Duration>) -> SharedConfig {
+        let settings = TlsSettings {
+            credentials: vec![self.far.credential(&[])],
+            ca: vec![self.root.pem()],
+            session_tickets: true,
+            ticket_lifetime: lifetime,
+            ..Default::default()
+        };
+        let mut config = config(&settings, verification);
+        config.quiche.enable_early_data();
+        shared(config)
+    }
+
+    fn client(&self, verification: Verification) -> SharedConfig {
+        let settings = TlsSettings {
+            credentials: vec![self.near.credential(&[])],
+            ca: vec![self.root.pem()],
+            verify_resumed: verification != Verification::None,
+            ..Default::default()
+        };
+        let mut config = config(&settings, verification);
+        config.quiche.enable_early_data();
+        shared(config)
+    }
+
+    fn dial(&mut self, config: &SharedConfig, session: Option<&[u8]>) -> SharedConnection {
+        for end in [&mut self.pair.client, &mut self.pair.server] {
+            end.changes.clear();
+        }
+        let to = self.pair.server.address;
+        let client = self
+            .pair
+            .client
+            .endpoint
+            .connect(config, Some("localhost"), to, Instant::now());
+        let client = client.expect("a connection");
+        if let Some(session) = session {
+            client.borrow_mut().set_session(session).expect("a session");
+        }
+        self.pair.run();
+        client
+    }
+}
+
+fn is_resumed(connection: &SharedConnection) -> bool {
+    connection.borrow().live().expect("live").is_resumed()
+}
+
+fn session(connection: &SharedConnection) -> Option<Vec<u8>> {
+    connection.borrow().live().expect("live").session().map(<[u8]>::to_vec)
+}
+
+fn verifications(end: &End) -> usize {
+    end.count(|change| matches!(change, Change::Verify(_)))
+}
+
+fn trust(end: &End) {
+    let key = end.changes.iter().rev().find_map(|change| match change {
+        Change::Verify(key) => Some(*key),
+        _ => None,
+    });
+    let connection = end.endpoint.connection(key.expect("asked")).expect("live");
+    assert_eq!(connection.borrow_mut().settle_verification(None), Ok(true));
+}
+
+#[test]
+fn a_server_that_judges_does_so_once_for_the_life_of_a_ticket() {
+    let mut world = World::new();
+    let server = world.server(Verification::Application, None);
+    world.pair.server.endpoint.listen(server);
+    let config = world.client(Verification::Chain);
+    let first = world.dial(&config, None);
+    trust(&world.pair.server);
+    world.pair.run();
+    let ticket = session(&first).expect("a ticket");
+    let second = world.dial(&config, Some(&ticket));
+    assert!(is_resumed(&second));
+    assert_eq!(verifications(&world.pair.server), 0, "the earlier verdict holds");
+    let far = world.pair.server.accepted();
+    assert!(is_resumed(&far));
+    let chain = far
+        .borrow()
+        .live()
+        .expect("live")
+        .peer_cert_chain()
+        .map(|chain| chain[0].to_vec());
+    assert_eq!(chain.as_ref(), Some(&world.near.certificate.der), "the chain is shown");
+    assert_eq!(session(&second), None, "or the verdict would never end");
+    assert!(
+        is_resumed(&world.dial(&config, Some(&ticket))),
+        "the ticket goes on being good"
+    );
+}
+
+#[test]
+fn nothing_comes_early_to_a_server_that_judges() {
+    for verification in [Verification::Chain, Verification::Application] {
+        let mut world = World::new();
+        let server = world.server(verification, None);
+        world.pair.server.endpoint.listen(server);
+        let config = world.client(Verification::Chain);
+        let first = world.dial(&config, None);
+        if verification == Verification::Application {
+            trust(&world.pair.server);
+            world.pair.run();
+        }
+        let ticket = session(&first).expect("a ticket");
+        let to = world.pair.server.address;
+        let second = world
+            .pair
+            .client
+            .endpoint
+            .connect(&config, Some("localhost"), to, Instant::now());
+        let second = second.expect("a connection");
+        second.borrow_mut().set_session(&ticket).expect("a session");
+        world.pair.client.transmit();
+        assert!(!second.borrow().live().expect("live").is_in_early_data());
+    }
+}
+
+#[test]
+fn a_ticket_ends() {
+    let mut world = World::new();
+    let server = world.server(Verification::Chain, Some(Duration::from_secs(1)));
+    world.pair.server.endpoint.listen(server);
+    let config = world.client(Verification::Chain);
+    let first = world.dial(&config, None);
+    let ticket = session(&first).expect("a ticket");
+    let began = Instant::now();
+    while is_resumed(&world.dial(&config, Some(&ticket))) {
+        assert!(
+            began.elapsed() < Duration::from_secs(5),
+            "the ticket is good for a second"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn new_settings_end_the_tickets_of_the_old() {
+    let mut world = World::new();
+    let server = world.server(Verification::Chain, None);
+    world.pair.server.endpoint.listen(server);
+    let config = world.client(Verification::Chain);
+    let first = world.dial(&config, None);
+    let ticket = session(&first).expect("a ticket");
+    let server = world.server(Verification::Chain, None);
+    world.pair.server.endpoint.listen(server);
+    assert!(!is_resumed(&world.dial(&config, Some(&ticket))));
+    assert!(first.borrow().close_cause().is_none(), "the live connection stays");
+}
+
+#[test]
+fn a_client_judges_the_server_again() {
+    let mut world = World::new();
+    let server = world.server(Verification::None, None);
+    world.pair.server.endpoint.listen(server);
+    let config = world.client(Verification::Application);
+    let first = world.dial(&config, None);
+    trust(&world.pair.client);
+    world.pair.run();
+    let ticket = session(&first).expect("a ticket");
+    let second = world.dial(&config, Some(&ticket));
+    assert_eq!(verifications(&world.pair.client), 1, "asked");
+    assert_eq!(
+        world.pair.client.count(|change| matches!(change, Change::Connected(_))),
+        0
+    );
+    let chain = second
+        .borrow()
+        .live()
+        .expect("live")
+        .peer_cert_chain()
+        .map(|chain| chain[0].to_vec());
+    assert_eq!(
+        chain.as_ref(),
+        Some(&world.far.certificate.der),
+        "about the chain of the session"
+    );
+    trust(&world.pair.client);
+    world.pair.run();
+    assert!(is_resumed(&second));
+    let third = world.dial(&config, Some(&ticket));
+    let refusal = Some(Alert::new(46).expect("an alert"));
+    assert_eq!(third.borrow_mut().settle_verification(refusal), Ok(true));
+    world.pair.run();
+    assert_eq!(
+        world.pair.client.count(|change| matches!(change, Change::Connected(_))),
+        0
+    );
+    assert_eq!(
+        world.pair.server.count(|change| matches!(change, Change::Connected(_))),
+        0
+    );
+    let said = third.borrow().local_error().expect("known").expect("said");
+    assert_eq!(said.error_code, 0x100 + 46);
+}
+
+/// Otherwise who once answered a client that trusts anybody could resume with one that doesn't.
+#[test]
+fn a_session_made_without_judgement_is_judged_when_it_is_resumed() {
+    let mut world = World::new();
+    world.far = Party::new("impostor", None, |_| {});
+    let server = world.server(Verification::None, None);
+    world.pair.server.endpoint.listen(server);
+    let trusting = world.client(Verification::None);
+    let first = world.dial(&trusting, None);
+    let ticket = session(&first).expect("a ticket");
+    assert!(is_resumed(&world.dial(&trusting, Some(&ticket))));
+    let careful = world.client(Verification::Chain);
+    let second = world.dial(&careful, Some(&ticket));
+    assert_eq!(
+        world.pair.client.count(|change| matches!(change, Change::Connected(_))),
+        0
+    );
+    let failure = second.borrow().chain_failure().expect("refused");
+    assert_eq!((failure.check, failure.index), ("Untrusted", 0));
+    let said = second.borrow().local_error().expect("known").expect("said");
+    assert_eq!(said.error_code, 0x100 + 48);
+}
+
+#[test]
+fn whoever_judges_sends_nothing_early() {
+    let mut world = World::new();
+    let server = world.server(Verification::None, None);
+    world.pair.server.endpoint.listen(server);
+    for (verification, may) in [(Verification::Chain, true), (Verification::Application, false)] {
+        let config = world.client(verification);
+        let first = world.dial(&config, None);
+        if verification == Verification::Application {
+            trust(&world.pair.client);
+            world.pair.run();
+        }
+        let ticket = session(&first).expect("a ticket");
+        let to = world.pair.server.address;
+        let second = world
+            .pair
+            .client
+            .endpoint
+            .connect(&config, Some("localhost"), to, Instant::now());
+        let second = second.expect("a connection");
+        second.borrow_mut().set_session(&ticket).expect("a session");
+        world.pair.client.transmit();
+        assert_eq!(second.borrow().live().expect("live").is_in_early_data(), may);
+        assert_eq!(
+            verifications(&world.pair.client),
+            usize::from(!may),
+            "not asked yet but for the first"
+        );
+    }
+}
+
+/// A replayed first flight brings its early data, but never the end of a handshake.
+#[test]
+fn early_data_that_is_replayed_reaches_nobody() {
+    let mut world = World::new();
+    world.pair.server = End::new("127.0.0.1:1002", EndpointSettings::default());
+    let server = world.server(Verification::None, None);
+    world.pair.server.endpoint.listen(server);
+    let config = world.client(Verification::Chain);
+    let first = world.dial(&config, None);
+    let ticket = session(&first).expect("a ticket");
+    let to = world.pair.server.address;
+    let second = world
+        .pair
+        .client
+        .endpoint
+        .connect(&config, Some("localhost"), to, Instant::now());
+    let second = second.expect("a connection");
+    second.borrow_mut().set_session(&ticket).expect("a session");
+    world.pair.client.changes.clear();
+    world.pair.server.changes.clear();
+    let mut flight = world.pair.client.transmit();
+    assert!(second.borrow().live().expect("live").is_in_early_data());
+    write(&second, 0, b"pay a hundred", true);
+    flight.extend(world.pair.client.transmit());
+    // Somebody who listened in sends the same to another server with the same settings, whose answers it can't read.
+    let mut other = End::new("127.0.0.1:1002", EndpointSettings::default());
+    let settings = world.server(Verification::None, None);
+    other.endpoint.listen(settings);
+    world.pair.server.receive(&flight);
+    other.receive(&flight);
+    world.pair.server.receive(&flight);
+    assert!(
+        world.pair.server.opened().is_empty(),
+        "nothing is shown before the handshake is complete"
+    );
+    world.pair.run();
+    assert_eq!(world.pair.server.opened(), [0]);
+    assert_eq!(
+        world.pair.server.count(|change| matches!(change, Change::Connected(_))),
+        1
+    );
+    assert_eq!(other.changes, []);
+}
