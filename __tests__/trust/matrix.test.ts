@@ -38,7 +38,7 @@ function listeningLogger(): { logger: LoggerLike; heard: Promise<string> } {
   let tell: (message: string) => void;
   const heard = new Promise<string>((resolve) => (tell = resolve));
   const logger: LoggerLike = {
-    debug: (message) => message.startsWith('A newcomer was not accepted') && tell(message),
+    debug: (message) => message.includes(errors.ErrorQUICServerNewConnection.name) && tell(message),
     info: () => undefined,
     warn: () => undefined,
     error: () => undefined,
