@@ -1,22 +1,12 @@
-import type { ResolvedConfig } from './config';
+import type { ConnectionOwner, ConnectionParts } from './connectionParts';
 import type { State } from './connectionState';
 import type { DatagramStats } from './datagrams';
 import type { Driven } from './Driver';
 import type { ConnectionStats, NativeConnection, PathStats } from './native';
-import type { MigrateLimits, PathDriver } from './paths';
+import type { MigrateLimits } from './paths';
 import type QUICSocket from './QUICSocket';
 import type { StreamHost } from './QUICStream';
-import type {
-  ConnectionError,
-  ConnectionMetadata,
-  Host,
-  LoggerLike,
-  Port,
-  QUICConfig,
-  StopOptions,
-  StreamCodeToReason,
-  StreamReasonToCode,
-} from './types';
+import type { ConnectionError, ConnectionMetadata, Host, LoggerLike, Port, QUICConfig, StopOptions } from './types';
 import type { TLSInfo } from './tls';
 import type QUICStream from './QUICStream';
 import { DATAGRAM_QUEUE } from './config';
@@ -37,32 +27,6 @@ import { expectBytes, expectStopOptions, expectStreamType } from './utils/expect
 import { onAbort, promise, quiet } from './utils/promise';
 import { onTimeout } from './utils/timer';
 import Verification from './verification';
-
-/** Whom a connection belongs to. */
-interface ConnectionOwner {
-  /** @internal The handshake is complete and the peer trusted: whoever wants to listen to the connection does so now. */
-  onConnected(connection: QUICConnection): void;
-  /** @internal The connection has moved to another socket. */
-  onMoved?(socket: QUICSocket): void;
-  /** @internal The connection ends. */
-  onEnd(connection: QUICConnection, error: errors.ErrorQUICConnection): void;
-}
-
-/** What a connection is made of. */
-type ConnectionParts = {
-  type: 'client' | 'server';
-  handle: NativeConnection;
-  driver: PathDriver;
-  config: ResolvedConfig;
-  /** Where the socket is bound. */
-  local: { host: Host; port: Port };
-  owner?: ConnectionOwner;
-  /** Client: whom the server should prove to be. */
-  serverName: string | null;
-  reasonToCode?: StreamReasonToCode;
-  codeToReason?: StreamCodeToReason;
-  logger: LoggerLike;
-};
 
 /** Counters of a connection. */
 type QUICConnectionStats = ConnectionStats & {
@@ -106,7 +70,8 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     this.#owner = parts.owner;
     this.#logger = parts.logger;
     this.#streams = new StreamTable(this.#streamHost(), parts.type);
-    this.#datagrams = new Datagrams(parts.handle, parts.config.settings.enableDgram[1] || DATAGRAM_QUEUE);
+    const { enableDgram, dgramDrop } = parts.config.settings;
+    this.#datagrams = new Datagrams(parts.handle, enableDgram[1] || DATAGRAM_QUEUE, dgramDrop);
     this.#ids = this.#readIds();
     this.#paths = new Paths(parts.handle, this, parts.driver, parts.local);
     void quiet(this.#established.p);
@@ -455,6 +420,8 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   }
 
   #onSession(): void {
+    // The end is told last.
+    if (!this.#isLive) return;
     const session = this.#handle.session();
     if (session !== null) this.tell(events.EventQUICConnectionSession, session);
   }
@@ -621,5 +588,5 @@ function isImmediate({ force = true, flush = false }: StopOptions): boolean {
   return force && !flush;
 }
 
-export type { ConnectionOwner, ConnectionParts, QUICConnectionStats };
+export type { QUICConnectionStats };
 export default QUICConnection;

@@ -12,7 +12,7 @@ const MiB = 1024 * 1024;
 const clientDefault: QUICConfig = {
   // The addon's list: Ed25519, ECDSA with SHA-256, 384, 512, RSA-PSS and RSA with the same.
   sigalgs: undefined,
-  // BoringSSL's own.
+  // BoringSSL's own: X25519MLKEM768, X25519, P-256, P-384.
   groups: undefined,
   verifyPeer: true,
   // Tickets, but not where a callback judges.
@@ -35,6 +35,8 @@ const clientDefault: QUICConfig = {
   maxStreamWindow: 16 * MiB,
   // 0: as many as the addon thinks fit.
   enableDgram: [true, 0, 0],
+  // What is late is worth the least; who sends too much is told.
+  dgramDrop: ['oldest', 'newest'],
   disableActiveMigration: true,
   followServer: false,
   discoverPmtu: false,
@@ -154,6 +156,10 @@ function check(settings: QUICConfig): void {
   }
   checkKeepAlive(settings);
   checkDgram(settings.enableDgram);
+  const rules: unknown[] = settings.dgramDrop;
+  if (rules.length !== 2 || !rules.every((rule) => rule === 'oldest' || rule === 'newest')) {
+    throw new errors.ErrorQUICConfig("dgramDrop is expected to be two of 'oldest' and 'newest'");
+  }
 }
 
 function checkKeepAlive({ keepAliveIntervalTime: interval, maxIdleTimeout }: QUICConfig): void {
