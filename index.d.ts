@@ -622,8 +622,8 @@ export declare class Endpoint {
   /** Whether to answer those who ask from which address they are seen. Default no. */
   setAnswersQuestions(answers: boolean): void
   /**
-   * Tells of answers with this nonce (16 bytes) from now on, and of all punches while any nonce is expected. Answers
-   * whether it is a new one.
+   * Tells of answers with this nonce (16 bytes) from now on, of all punches while any nonce is expected, and of punches
+   * with this one that came in the last 30 seconds. Answers whether it is a new one.
    */
   expectProbe(nonce: Uint8Array): boolean
   /** The opposite. */

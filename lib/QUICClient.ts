@@ -1,6 +1,6 @@
 import type { ResolvedConfig } from './config';
 import type { NativeConnection } from './native';
-import type { ConnectionOwner } from './QUICConnection';
+import type { ConnectionOwner } from './connectionParts';
 import type { SocketUser } from './QUICSocket';
 import type {
   ContextTimedInput,

@@ -1,20 +1,10 @@
-import type { ResolvedConfig } from './config';
+import type { ConnectionOwner, ConnectionParts } from './connectionParts';
 import type { State } from './connectionState';
 import type { DatagramStats } from './datagrams';
 import type { Driven } from './Driver';
 import type { ConnectionStats, NativeConnection, PathStats } from './native';
 import type { StreamHost } from './QUICStream';
-import type {
-  ConnectionError,
-  ConnectionMetadata,
-  Host,
-  LoggerLike,
-  Port,
-  QUICConfig,
-  StopOptions,
-  StreamCodeToReason,
-  StreamReasonToCode,
-} from './types';
+import type { ConnectionError, ConnectionMetadata, Host, LoggerLike, Port, QUICConfig, StopOptions } from './types';
 import type { TLSInfo } from './tls';
 import type QUICStream from './QUICStream';
 import { DATAGRAM_QUEUE } from './config';
@@ -35,38 +25,6 @@ import { expectBytes, expectStopOptions, expectStreamType } from './utils/expect
 import { onAbort, promise, quiet } from './utils/promise';
 import { onTimeout } from './utils/timer';
 import Verification from './verification';
-
-/** What a connection needs of whoever drives it. */
-interface ConnectionDriver {
-  /** Something may want to be sent. */
-  wake(): void;
-  /** Calls `check` at the end of each turn until it answers true. */
-  watch(check: () => boolean): void;
-}
-
-/** Whom a connection belongs to. */
-interface ConnectionOwner {
-  /** @internal The handshake is complete and the peer trusted: whoever wants to listen to the connection does so now. */
-  onConnected(connection: QUICConnection): void;
-  /** @internal The connection ends. */
-  onEnd(connection: QUICConnection, error: errors.ErrorQUICConnection): void;
-}
-
-/** What a connection is made of. */
-type ConnectionParts = {
-  type: 'client' | 'server';
-  handle: NativeConnection;
-  driver: ConnectionDriver;
-  config: ResolvedConfig;
-  /** Where the socket is bound. */
-  local: { host: Host; port: Port };
-  owner?: ConnectionOwner;
-  /** Client: whom the server should prove to be. */
-  serverName: string | null;
-  reasonToCode?: StreamReasonToCode;
-  codeToReason?: StreamCodeToReason;
-  logger: LoggerLike;
-};
 
 /** Counters of a connection. */
 type QUICConnectionStats = ConnectionStats & {
@@ -437,6 +395,8 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   }
 
   #onSession(): void {
+    // The end is told last.
+    if (!this.#isLive) return;
     const session = this.#handle.session();
     if (session !== null) this.tell(events.EventQUICConnectionSession, session);
   }
@@ -608,5 +568,5 @@ function isImmediate({ force = true, flush = false }: StopOptions): boolean {
   return force && !flush;
 }
 
-export type { ConnectionDriver, ConnectionOwner, ConnectionParts, QUICConnectionStats };
+export type { QUICConnectionStats };
 export default QUICConnection;

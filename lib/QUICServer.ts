@@ -2,7 +2,7 @@ import type { ResolvedConfig } from './config';
 import type { Driven } from './Driver';
 import type Driver from './Driver';
 import type { NativeConnection } from './native';
-import type { ConnectionOwner } from './QUICConnection';
+import type { ConnectionOwner } from './connectionParts';
 import type { Admitter, Keys } from './QUICSocket';
 import type {
   Host,

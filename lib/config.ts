@@ -12,7 +12,7 @@ const MiB = 1024 * 1024;
 const clientDefault: QUICConfig = {
   // The addon's list: Ed25519, ECDSA with SHA-256, 384, 512, RSA-PSS and RSA with the same.
   sigalgs: undefined,
-  // BoringSSL's own.
+  // BoringSSL's own: X25519MLKEM768, X25519, P-256, P-384.
   groups: undefined,
   verifyPeer: true,
   // Tickets, but not where a callback judges.
@@ -36,6 +36,8 @@ const clientDefault: QUICConfig = {
   // 0: as many as the addon thinks fit.
   enableDgram: [true, 0, 0],
   disableActiveMigration: true,
+  followServer: false,
+  discoverPmtu: false,
   // A placeholder: name your own protocol.
   applicationProtos: ['quic'],
   enableEarlyData: true,
@@ -241,6 +243,8 @@ function apply(config: NativeConfig, settings: QUICConfig, handshakeTimeout: num
   const [toReceive, toSend] = lengths.map((length) => (length === 0 ? DATAGRAM_QUEUE : length));
   if (takesDatagrams) config.enableDgram(true, toReceive, toSend);
   config.setDisableActiveMigration(settings.disableActiveMigration);
+  config.setFollowServer(settings.followServer);
+  config.discoverPmtu(settings.discoverPmtu);
   config.setActiveConnectionIdLimit(ACTIVE_CONNECTION_ID_LIMIT);
   config.setApplicationProtos(settings.applicationProtos);
   config.setCcAlgorithmName(settings.congestionControl);

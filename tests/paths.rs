@@ -239,3 +239,52 @@ fn a_client_does_not_follow_its_server() {
     pair.run_until(|_| drain(&client, 0) == Read::Data { bytes: 6, fin: true });
     assert_eq!(pair.client.endpoint.stats.rebindings, 0);
 }
+
+/// From now on the server is seen at this address, and reached there alone.
+fn move_server(pair: &mut Pair, outside: SocketAddr) {
+    let inside = pair.server.address;
+    pair.down = Box::new(move |mut burst| {
+        burst.iter_mut().for_each(|datagram| datagram.from = outside);
+        burst
+    });
+    pair.up = Box::new(move |mut burst| {
+        burst.retain(|datagram| datagram.to == outside);
+        burst.iter_mut().for_each(|datagram| datagram.to = inside);
+        burst
+    });
+}
+
+#[test]
+fn a_client_follows_its_server_where_it_is_told_to() {
+    let (mut pair, client, server) = Pair::connected_with(|config| config.follow_server = true, |_| {});
+    for (index, outside) in ["127.0.0.1:2000", "192.0.2.1:2000", "192.0.2.1:2001", "127.0.0.1:1002"]
+        .into_iter()
+        .enumerate()
+    {
+        move_server(&mut pair, address(outside));
+        // The client hears of it by what the server says.
+        server.borrow_mut().send_ack_eliciting(None).expect("live");
+        pair.run();
+        // On probation the client may say little at first.
+        let id = 4 * index as u64;
+        write(&client, id, b"request", true);
+        pair.run_until(|_| drain(&server, id) == Read::Data { bytes: 7, fin: true });
+        write(&server, id, b"answer", true);
+        pair.run_until(|_| drain(&client, id) == Read::Data { bytes: 6, fin: true });
+        assert_eq!(peer_address(&client), address(outside));
+    }
+    assert_eq!(pair.client.endpoint.stats.rebindings, 4);
+}
+
+#[test]
+fn a_client_stays_with_its_server_otherwise() {
+    let (mut pair, client, server) = Pair::connected();
+    let home = pair.server.address;
+    move_server(&mut pair, address("192.0.2.1:2000"));
+    server.borrow_mut().send_ack_eliciting(None).expect("live");
+    pair.run();
+    assert_eq!(
+        (peer_address(&client), pair.client.endpoint.stats.rebindings),
+        (home, 0)
+    );
+}

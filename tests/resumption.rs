@@ -4,14 +4,16 @@
 
 mod common;
 
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{End, Pair, Party, config, shared, write};
+use common::{End, Pair, Party, config, shared, unix_now, write};
 use polykey_quic::quic::endpoint::change::Change;
 use polykey_quic::quic::endpoint::{EndpointSettings, SharedConfig};
-use polykey_quic::quic::tls::TlsSettings;
+use polykey_quic::quic::tls::{self, TlsSettings};
 use polykey_quic::quic::verification::Alert;
-use polykey_quic::quic::{SharedConnection, Verification};
+use polykey_quic::quic::{Connection, SharedConnection, Verification};
 
 struct World {
     root: Party,
@@ -289,9 +291,8 @@ fn whoever_judges_sends_nothing_early() {
 #[test]
 fn early_data_that_is_replayed_reaches_nobody() {
     let mut world = World::new();
-    world.pair.server = End::new("127.0.0.1:1002", EndpointSettings::default());
     let server = world.server(Verification::None, None);
-    world.pair.server.endpoint.listen(server);
+    world.pair.server.endpoint.listen(server.clone());
     let config = world.client(Verification::Chain);
     let first = world.dial(&config, None);
     let ticket = session(&first).expect("a ticket");
@@ -309,10 +310,9 @@ fn early_data_that_is_replayed_reaches_nobody() {
     assert!(second.borrow().live().expect("live").is_in_early_data());
     write(&second, 0, b"pay a hundred", true);
     flight.extend(world.pair.client.transmit());
-    // Somebody who listened in sends the same to another server with the same settings, whose answers it can't read.
+    // Somebody who listened in sends the same again, to another process of this server, whose answers it can't read.
     let mut other = End::new("127.0.0.1:1002", EndpointSettings::default());
-    let settings = world.server(Verification::None, None);
-    other.endpoint.listen(settings);
+    other.endpoint.listen(server);
     world.pair.server.receive(&flight);
     other.receive(&flight);
     world.pair.server.receive(&flight);
@@ -327,4 +327,83 @@ fn early_data_that_is_replayed_reaches_nobody() {
         1
     );
     assert_eq!(other.changes, []);
+    let fooled = other.endpoint.connection(0).expect("half-open");
+    let fooled = fooled.borrow();
+    let fooled = fooled.live().expect("live");
+    assert!(
+        fooled.is_in_early_data() && fooled.readable().len() == 1,
+        "it has the data, and keeps it"
+    );
+}
+
+const DAY: i64 = 24 * 3600;
+
+/// The time as BoringSSL sees it on the server of the test below.
+static SERVER_TIME: AtomicI64 = AtomicI64::new(0);
+
+unsafe extern "C" fn tell_time(_: *const boring_sys::SSL, time: *mut boring_sys::timeval) {
+    // SAFETY: BoringSSL gives a place for the time.
+    unsafe {
+        (*time).tv_sec = SERVER_TIME.load(Ordering::Relaxed);
+        (*time).tv_usec = 0;
+    }
+}
+
+/// Whether a client resumes by this session at a server driven by hand, and the session it goes away with.
+fn meet(server: &mut quiche::Config, session: Option<&[u8]>) -> (bool, Vec<u8>) {
+    let [near, far]: [SocketAddr; 2] = ["127.0.0.1:1", "127.0.0.1:2"].map(|it| it.parse().expect("an address"));
+    let id = |byte| quiche::ConnectionId::from_vec(vec![byte; 16]);
+    let mut config = config(&TlsSettings::default(), Verification::None);
+    let mut client = Connection::connect(&mut config, None, &id(1), near, far).expect("a client");
+    let mut server = quiche::accept(&id(2), None, far, near, server).expect("a server");
+    if let Some(session) = session {
+        client.set_session(session).expect("a session");
+    }
+    let mut buffer = vec![0; 1500];
+    loop {
+        let mut is_silent = true;
+        while let Ok(Some(sent)) = client.transmit(&mut buffer, None, None) {
+            let info = quiche::RecvInfo { from: near, to: far };
+            server.recv(&mut buffer[..sent.bytes], info).expect("received");
+            is_silent = false;
+        }
+        while let Ok((length, _)) = server.send(&mut buffer) {
+            client.receive(&mut buffer[..length], far, near).expect("received");
+            is_silent = false;
+        }
+        if is_silent {
+            break;
+        }
+    }
+    let client = client.live().expect("live");
+    assert!(client.is_established() && server.is_established());
+    (client.is_resumed(), client.session().expect("a ticket").to_vec())
+}
+
+#[test]
+fn the_keys_of_tickets_are_renewed() {
+    SERVER_TIME.store(unix_now(), Ordering::Relaxed);
+    let settings = TlsSettings {
+        credentials: vec![Party::new("server", None, |_| {}).credential(&[])],
+        session_tickets: true,
+        ticket_lifetime: Some(Duration::from_secs(7 * 24 * 3600)),
+        ..Default::default()
+    };
+    let context = tls::context(&settings).expect("a context");
+    // SAFETY: the context lives, and so does the function.
+    unsafe { boring_sys::SSL_CTX_set_current_time_cb(context.as_ptr(), Some(tell_time)) };
+    let made = quiche::Config::with_boring_ssl_ctx_builder(quiche::PROTOCOL_VERSION, context);
+    let mut server = made.expect("a configuration");
+    server.set_application_protos(&[b"test"]).expect("a protocol");
+    let (_, first) = meet(&mut server, None);
+    // BoringSSL's keys last two days, and two more for tickets that were made with them.
+    SERVER_TIME.fetch_add(3 * DAY, Ordering::Relaxed);
+    let (is_resumed, second) = meet(&mut server, Some(&first));
+    assert!(is_resumed);
+    SERVER_TIME.fetch_add(3 * DAY, Ordering::Relaxed);
+    assert!(
+        !meet(&mut server, Some(&first)).0,
+        "its key is gone, though its time isn't over"
+    );
+    assert!(meet(&mut server, Some(&second)).0);
 }

@@ -444,39 +444,3 @@ proptest! {
         }
     }
 }
-
-/// `cargo test --release --test x509 -- --ignored --nocapture` prints how long verdicts take.
-#[test]
-#[ignore = "a measurement, not a test"]
-#[expect(
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    reason = "measures time, for people to read"
-)]
-fn how_long_ten_certificates_take() {
-    let ders = ed25519_chain(10);
-    let anchors = Anchors::parse(&ders[9..]).unwrap();
-    let key = Certificate::parse(&ders[9]).unwrap().public_key().to_vec();
-    let wanted = [Identity::PublicKey(key)];
-    let rounds = 500;
-    let start = std::time::Instant::now();
-    for _ in 0..rounds {
-        let chain = Chain::parse(&ders).unwrap();
-        verify_chain(&chain, &VerifyOptions::new(&anchors, NOW)).unwrap();
-    }
-    let verify = start.elapsed() / rounds;
-    let start = std::time::Instant::now();
-    for _ in 0..rounds {
-        let chain = Chain::parse(&ders).unwrap();
-        verify_signed_by_successor(&chain, &SuccessorOptions::new(Target::Identities(&wanted), NOW)).unwrap();
-    }
-    let successor = start.elapsed() / rounds;
-    let start = std::time::Instant::now();
-    for _ in 0..rounds {
-        Chain::parse(&ders).unwrap();
-    }
-    println!(
-        "verify_chain {verify:?}, successor {successor:?}, of which parsing {:?}",
-        start.elapsed() / rounds
-    );
-}

@@ -85,7 +85,7 @@ describe.each(keyTypes)('chains of %s', (name, algorithms) => {
   );
 
   test.each(cases)('the $side $what', async ({ side, what, answer, code }) => {
-    const timeout = what === 'never answers' ? 100 : 10_000;
+    const timeout = what === 'never answers' ? 400 : 10_000;
     const to = await stage(side, credentials.get(name)!, { answer, timeout });
     try {
       if (code === undefined) await expectTrust(to);
@@ -131,10 +131,10 @@ async function expectRefusalByClient(to: Stage, what: string, code: number): Pro
 async function expectRefusalByServer(to: Stage, code: number): Promise<void> {
   await using client = await to.dial();
   const ended = nextEvent<events.EventQUICConnectionError>(client.connection, events.EventQUICConnectionError);
-  // TLS 1.3: the client can't know yet. What it sends now must reach nobody.
+  // TLS 1.3: the client can't know yet. What it sends now must reach nobody. (The refusal may be here before all is sent.)
   const stream = client.connection.newStream();
-  await stream.end(Buffer.from('let me in'));
-  expect(client.connection.sendDatagram(Buffer.from('let me in'))).toBe(true);
+  client.connection.sendDatagram(Buffer.from('let me in'));
+  await stream.end(Buffer.from('let me in')).catch(() => undefined);
   const isTLS = code >= 0x100;
   const { detail: error } = await ended;
   expect(error).toBeInstanceOf(isTLS ? errors.ErrorQUICConnectionPeerTLS : errors.ErrorQUICConnectionPeer);

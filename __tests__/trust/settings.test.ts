@@ -202,6 +202,13 @@ describe('groups', () => {
     expect(pair.near.tls?.group).toBe(groups);
   });
 
+  test('are post-quantum by default, where both ends can', async () => {
+    await using pair = await createPair();
+    expect(pair.near.tls?.group).toBe('X25519MLKEM768');
+    await using other = await createPair({ server: { groups: 'X25519' } });
+    expect(other.near.tls?.group).toBe('X25519');
+  });
+
   test('without one in common there is no connection', async () => {
     await using server = await startServer({ groups: 'P-384' });
     await expect(dial(server, { config: { groups: 'X25519' } })).rejects.toMatchObject({

@@ -90,6 +90,15 @@ fn private_key(pem: &[u8]) -> Result<PKey<Private>> {
     if pem.windows(9).any(|window| window == b"ENCRYPTED") {
         return Err(config("key", "is encrypted: decrypt it first"));
     }
+    // BoringSSL would take the first, and say nothing.
+    let is_start =
+        |line: &&[u8]| line.starts_with(b"-----BEGIN") && line.trim_ascii_end().ends_with(b"PRIVATE KEY-----");
+    if pem.split(|byte| *byte == b'\n').filter(is_start).count() > 1 {
+        return Err(config(
+            "key",
+            "holds several private keys: give each by itself, with its chain",
+        ));
+    }
     PKey::private_key_from_pem(pem).map_err(|error| refused("key", error))
 }
 

@@ -6,6 +6,9 @@
 //! allows to keep the congestion state of such a path. A change of the IP address is a new path for quiche, as long as it
 //! has room for one.
 //!
+//! A client follows its server only where it is told to (`follow_server`): then all of the server's changes of address are kept
+//! from quiche, since it drops what comes from a server elsewhere.
+//!
 //! RFC 9000 §9.3 wants the peer's new address validated, so that nobody can direct our packets at a victim. Only a packet
 //! that is authentic and new moves the peer, and then it is on probation: we send at most three times what came from
 //! there (§8.1), until the peer has acknowledged something that was sent there, which it can't without receiving. quiche
@@ -84,7 +87,9 @@ impl Endpoint {
             active = if path.active { Some(path.peer_addr) } else { active };
         }
         let active = active?;
-        (active.ip() == from.ip() || paths >= MAX_PATHS).then_some(active)
+        // quiche knows no client whose server moves.
+        let is_kept = slot.admitted_from.is_none() || active.ip() == from.ip() || paths >= MAX_PATHS;
+        is_kept.then_some(active)
     }
 
     /// The peer has spoken from `outside`, and truly: it is there now.

@@ -1,0 +1,39 @@
+import type { ResolvedConfig } from './config';
+import type * as errors from './errors';
+import type { NativeConnection } from './native';
+import type { Host, LoggerLike, Port, StreamCodeToReason, StreamReasonToCode } from './types';
+import type QUICConnection from './QUICConnection';
+
+/** What a connection needs of whoever drives it. */
+interface ConnectionDriver {
+  /** Something may want to be sent. */
+  wake(): void;
+  /** Calls `check` at the end of each turn until it answers true. */
+  watch(check: () => boolean): void;
+}
+
+/** Whom a connection belongs to. */
+interface ConnectionOwner {
+  /** @internal The handshake is complete and the peer trusted: whoever wants to listen to the connection does so now. */
+  onConnected(connection: QUICConnection): void;
+  /** @internal The connection ends. */
+  onEnd(connection: QUICConnection, error: errors.ErrorQUICConnection): void;
+}
+
+/** What a connection is made of. */
+type ConnectionParts = {
+  type: 'client' | 'server';
+  handle: NativeConnection;
+  driver: ConnectionDriver;
+  config: ResolvedConfig;
+  /** Where the socket is bound. */
+  local: { host: Host; port: Port };
+  owner?: ConnectionOwner;
+  /** Client: whom the server should prove to be. */
+  serverName: string | null;
+  reasonToCode?: StreamReasonToCode;
+  codeToReason?: StreamCodeToReason;
+  logger: LoggerLike;
+};
+
+export type { ConnectionDriver, ConnectionOwner, ConnectionParts };
