@@ -115,8 +115,16 @@ function resolveConfig(
     });
   // A server's has secrets of its own, for tickets, which new settings are to end.
   const native = side === 'client' ? shared(settings, pems, make) : make();
-  return { settings, native, certs: pemsToDERs(pems.cert), ca: pemsToDERs(pems.ca) };
+  let certificates = certificatesOf.get(native);
+  if (certificates === undefined) {
+    certificates = { certs: pemsToDERs(pems.cert), ca: pemsToDERs(pems.ca) };
+    certificatesOf.set(native, certificates);
+  }
+  return { settings, native, ...certificates };
 }
+
+/** Who dials often needs them once. */
+const certificatesOf = new WeakMap<NativeConfig, Pick<ResolvedConfig, 'certs' | 'ca'>>();
 
 /** Clients' configurations in use, by a hash of all they are made of: who dials again needs no new TLS context. */
 const inUse = new Map<string, WeakRef<NativeConfig>>();

@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::time::Instant;
 
 use common::{Authority, Pair, drain, shared, write};
+use polykey_quic::quic::endpoint::EndpointSettings;
 use polykey_quic::quic::endpoint::change::Change;
 use polykey_quic::quic::endpoint::stats::EndpointStats;
 use polykey_quic::quic::stream::Read;
