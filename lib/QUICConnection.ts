@@ -420,13 +420,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   }
 
   #onSession(): void {
-<<<<<<< HEAD
-    // The end is told last.
-    if (!this.#isLive) return;
-    const session = this.#handle.session();
-=======
     const session = this.#isLive ? this.#handle.session() : null;
->>>>>>> trust2
     if (session !== null) this.tell(events.EventQUICConnectionSession, session);
   }
 
