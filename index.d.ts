@@ -161,6 +161,11 @@ export declare class Config {
    */
   setDisableActiveMigration(disable: boolean): void
   /**
+   * Client on an endpoint: follows the server to another address, once an authentic packet came from there. RFC 9000 §9
+   * wants clients to drop such packets; this is for servers behind NATs. Default false.
+   */
+  setFollowServer(follow: boolean): void
+  /**
    * Switches datagrams (RFC 9221) on or off, and sets how many may wait: 1 to 65,535 in each direction. Default off.
    * A received datagram that finds the queue full pushes the oldest out; one to be sent is refused.
    */
@@ -230,6 +235,8 @@ export declare class Connection {
    * `dgramMaxWritableLen()`.
    */
   dgramSend(data: Uint8Array): boolean
+  /** Drops the oldest datagram that waits to be sent, to make room for another one. Answers whether there was one. */
+  dgramDropOldest(): boolean
   /**
    * Takes the oldest datagram that was received: answers its length, -1 for none. Throws `BufferTooShort` when it
    * doesn't fit; it then stays.
@@ -611,19 +618,20 @@ export declare class Endpoint {
    * dropped.
    *
    * Throws `MigrationDisabled` if the server wants no migration, `InvalidState` if the connection isn't up or is a
-   * server's, `OutOfIdentifiers` while the server has given us no spare connection id, and `UnknownConnection`.
+   * server's, and `UnknownConnection`.
    */
   detach(key: number): DetachedConnection
   /**
    * Takes a connection in and moves it to our address (RFC 9000 §9): path events tell whether the new path works.
-   * Answers its key here.
+   * Answers its key here. Throws `OutOfIdentifiers` while the server has given us no spare connection id: look at
+   * `availableDcids` before; the connection can then be detached again.
    */
   attach(detached: DetachedConnection): number
   /** Whether to answer those who ask from which address they are seen. Default no. */
   setAnswersQuestions(answers: boolean): void
   /**
-   * Tells of answers with this nonce (16 bytes) from now on, and of all punches while any nonce is expected. Answers
-   * whether it is a new one.
+   * Tells of answers with this nonce (16 bytes) from now on, of all punches while any nonce is expected, and of punches
+   * with this one that came in the last 30 seconds. Answers whether it is a new one.
    */
   expectProbe(nonce: Uint8Array): boolean
   /** The opposite. */

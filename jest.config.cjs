@@ -2,8 +2,8 @@
 module.exports = {
   roots: ['<rootDir>/__tests__'],
   testMatch: ['**/*.test.ts'],
-  // These need Polykey: jest.polykey.config.cjs runs them.
-  testPathIgnorePatterns: ['/node_modules/', '<rootDir>/__tests__/polykey/'],
+  // These need Polykey, or network namespaces: jest.polykey.config.cjs and jest.nat.config.cjs run them.
+  testPathIgnorePatterns: ['/node_modules/', '<rootDir>/__tests__/polykey/', '<rootDir>/__tests__/nat/'],
   testEnvironment: 'node',
   // lib/ runs directly; types are `npm run types`' business.
   transform: {

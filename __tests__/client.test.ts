@@ -69,10 +69,14 @@ describe('dialling', () => {
     });
   });
 
-  test('nobody ends by idle timeout', async () => {
+  test.each([
+    ['without keep-alive', undefined],
+    ['with keep-alive, which holds no dial', 20],
+  ])('nobody ends by idle timeout, %s', async (_, keepAliveIntervalTime) => {
     using silence = await createSilence();
     // quiche waits for three probe timeouts at least.
-    const dial = QUICClient.createQUICClient({ ...local, port: silence.port, config: { maxIdleTimeout: 100 } });
+    const config = { maxIdleTimeout: 100, keepAliveIntervalTime };
+    const dial = QUICClient.createQUICClient({ ...local, port: silence.port, config });
     await expect(dial).rejects.toThrow(errors.ErrorQUICConnectionIdleTimeout);
   });
 

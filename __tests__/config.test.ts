@@ -1,5 +1,5 @@
 import type { QUICConfig, QUICServerConfigInput } from '../lib';
-import { QUICClient, QUICServer, clientDefault, errors, serverDefault } from '../lib';
+import { QUICClient, QUICServer, clientDefault, errors, native, serverDefault } from '../lib';
 import { createAuthority, createIdentity } from './helpers/certificates';
 import { createPair } from './helpers/pair';
 
@@ -75,6 +75,28 @@ describe('credentials can be', () => {
 
 test('the server names its one difference from the client', () => {
   expect(serverDefault).toEqual({ ...clientDefault, verifyPeer: false });
+});
+
+test('the defaults are those that programs count on', () => {
+  const MiB = 1024 * 1024;
+  expect(clientDefault).toMatchObject({
+    verifyPeer: true,
+    grease: true,
+    keepAliveIntervalTime: undefined,
+    maxIdleTimeout: 0,
+    maxSendUdpPayloadSize: 1350,
+    initialMaxData: 10 * MiB,
+    initialMaxStreamDataBidiLocal: MiB,
+    initialMaxStreamDataBidiRemote: MiB,
+    initialMaxStreamDataUni: MiB,
+    initialMaxStreamsBidi: 100,
+    initialMaxStreamsUni: 100,
+    maxConnectionWindow: native.quiche.MAX_CONNECTION_WINDOW,
+    maxStreamWindow: native.quiche.MAX_STREAM_WINDOW,
+    disableActiveMigration: true,
+    applicationProtos: ['quic'],
+    enableEarlyData: true,
+  });
 });
 
 test('what is left undefined is as by default', async () => {

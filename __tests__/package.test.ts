@@ -38,6 +38,13 @@ test('the package holds what users need and nothing else', async () => {
   expect(await packedFiles()).toEqual([...documents, ...addon, ...compiledFiles()].sort());
 });
 
+test("it depends on what has to be the application's own copy, and on nothing else", () => {
+  const { dependencies } = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8')) as {
+    dependencies: object;
+  };
+  expect(dependencies).toEqual({ '@matrixai/errors': '^1.2.0', '@matrixai/events': '^3.2.3' });
+});
+
 // If a class is missing from the imported names: of `export { default as X } from './X'`, tsc makes code in which Node's
 // ESM loader does not see X. Write `import X from './X'; export { X };` instead.
 test.each(['polykey-quic', 'polykey-quic/native'])('%s gives the same names to require and to import', async (name) => {

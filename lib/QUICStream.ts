@@ -7,7 +7,7 @@ import { isUint8Array } from 'node:util/types';
 import * as errors from './errors';
 import * as events from './events';
 import { BLOCKED, FINISHED, Shutdown, peerCode, readEnds, readLength } from './native';
-import { toDuplex, toReadable, toWritable } from './streamAdapters';
+import { TAKEN, toDuplex, toReadable, toWritable } from './streamAdapters';
 import Emitter from './utils/emitter';
 import { notBytes } from './utils/expect';
 import { onAbort, promise, quiet } from './utils/promise';
@@ -61,9 +61,6 @@ type PendingWrite = {
 type PendingRead = { resolve: (chunk: Uint8Array | null) => void; reject: (reason: unknown) => void };
 
 const EMPTY = new Uint8Array(0);
-
-/** What a write that was taken at once gives: no promise of its own. */
-const TAKEN = Promise.resolve();
 
 /** Small chunks are copied out of here, so that none holds more memory than it has bytes. */
 const scratch = Buffer.allocUnsafeSlow(64 * 1024);

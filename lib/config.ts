@@ -35,7 +35,11 @@ const clientDefault: QUICConfig = {
   maxStreamWindow: 16 * MiB,
   // 0: as many as the addon thinks fit.
   enableDgram: [true, 0, 0],
+  // What is late is worth the least; who sends too much is told.
+  dgramDrop: ['oldest', 'newest'],
   disableActiveMigration: true,
+  followServer: false,
+  discoverPmtu: false,
   // A placeholder: name your own protocol.
   applicationProtos: ['quic'],
   enableEarlyData: true,
@@ -111,8 +115,16 @@ function resolveConfig(
     });
   // A server's has secrets of its own, for tickets, which new settings are to end.
   const native = side === 'client' ? shared(settings, pems, make) : make();
-  return { settings, native, certs: pemsToDERs(pems.cert), ca: pemsToDERs(pems.ca) };
+  let certificates = certificatesOf.get(native);
+  if (certificates === undefined) {
+    certificates = { certs: pemsToDERs(pems.cert), ca: pemsToDERs(pems.ca) };
+    certificatesOf.set(native, certificates);
+  }
+  return { settings, native, ...certificates };
 }
+
+/** Who dials often needs them once. */
+const certificatesOf = new WeakMap<NativeConfig, Pick<ResolvedConfig, 'certs' | 'ca'>>();
 
 /** Clients' configurations in use, by a hash of all they are made of: who dials again needs no new TLS context. */
 const inUse = new Map<string, WeakRef<NativeConfig>>();
@@ -152,6 +164,10 @@ function check(settings: QUICConfig): void {
   }
   checkKeepAlive(settings);
   checkDgram(settings.enableDgram);
+  const rules: unknown[] = settings.dgramDrop;
+  if (rules.length !== 2 || !rules.every((rule) => rule === 'oldest' || rule === 'newest')) {
+    throw new errors.ErrorQUICConfig("dgramDrop is expected to be two of 'oldest' and 'newest'");
+  }
 }
 
 function checkKeepAlive({ keepAliveIntervalTime: interval, maxIdleTimeout }: QUICConfig): void {
@@ -233,6 +249,8 @@ function apply(config: NativeConfig, settings: QUICConfig, handshakeTimeout: num
   const [toReceive, toSend] = lengths.map((length) => (length === 0 ? DATAGRAM_QUEUE : length));
   if (takesDatagrams) config.enableDgram(true, toReceive, toSend);
   config.setDisableActiveMigration(settings.disableActiveMigration);
+  config.setFollowServer(settings.followServer);
+  config.discoverPmtu(settings.discoverPmtu);
   config.setActiveConnectionIdLimit(ACTIVE_CONNECTION_ID_LIMIT);
   config.setApplicationProtos(settings.applicationProtos);
   config.setCcAlgorithmName(settings.congestionControl);

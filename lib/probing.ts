@@ -35,8 +35,10 @@ class Probing {
     const id = idOf(nonce);
     if (this.#listeners.has(id))
       throw new RangeError('this nonce is in use: each punch of a socket has one of its own');
-    this.#endpoint.expectProbe(nonce);
     this.#listeners.set(id, listener);
+    this.#endpoint.expectProbe(nonce);
+    // Who was heard already is told with the end of this turn.
+    this.#wake();
     return () => {
       if (this.#listeners.delete(id)) this.#endpoint.forgetProbe(nonce);
     };

@@ -4,6 +4,9 @@ import { ReadableStream, WritableStream } from 'node:stream/web';
 /** Told when a half has ended: gracefully, or with a reason. */
 type HalfWatcher = (failure: { reason: unknown } | null) => void;
 
+/** What a write that was taken at once gives: no promise of its own. */
+const TAKEN = Promise.resolve();
+
 /** What an adapter needs of a stream's reading half. */
 interface ReadingHalf {
   read(): Promise<Uint8Array | null>;
@@ -17,7 +20,9 @@ interface ReadingHalf {
 
 /** What an adapter needs of a stream's writing half. */
 interface WritingHalf {
+  /** `TAKEN` itself, if nothing waits. */
   write(chunk: Uint8Array): Promise<void>;
+  /** The same. */
   end(): Promise<void>;
   abortWrite(reason?: unknown): void;
   watchWrite(watcher: HalfWatcher): void;
@@ -61,26 +66,36 @@ function toReadable(half: ReadingHalf): ReadableStream<Uint8Array> {
 /** A web stream whose writer is ready when the connection has taken what was written before. */
 function toWritable(half: WritingHalf): WritableStream<Uint8Array> {
   let isOver = false;
+  let signal: AbortSignal | undefined;
+  let getSignal: () => AbortSignal;
+  const onAbort = () => {
+    // The web stream is about to fail by itself; made to fail from here as well, it breaks in Node 20.
+    isOver = true;
+    half.abortWrite(signal?.reason);
+  };
+  // Abort waits for what is under way; the signal doesn't, and a peer that never reads must not hold it up. To listen costs
+  // as much as half of the web stream, so that is done only where something waits.
+  const abortable = (done: Promise<void>): Promise<void> | undefined => {
+    if (done === TAKEN) return undefined;
+    if (signal === undefined) {
+      signal = getSignal();
+      signal.addEventListener('abort', onAbort, { once: true });
+    }
+    return done;
+  };
   return new WritableStream<Uint8Array>({
     start(controller) {
+      getSignal = () => (controller as unknown as { signal: AbortSignal }).signal;
       half.watchWrite((failure) => {
         if (isOver) return;
         isOver = true;
         controller.error(failure === null ? new TypeError('The stream has ended') : failure.reason);
       });
-      // Abort waits for a write under way; the signal doesn't, and a peer that never reads must not hold it up.
-      const { signal } = controller as unknown as { signal: AbortSignal };
-      const onAbort = () => {
-        // The web stream is about to fail by itself; made to fail from here as well, it breaks in Node 20.
-        isOver = true;
-        half.abortWrite(signal.reason);
-      };
-      signal.addEventListener('abort', onAbort, { once: true });
     },
-    write: (chunk) => half.write(chunk),
+    write: (chunk) => abortable(half.write(chunk)),
     close() {
       isOver = true;
-      return half.end();
+      return abortable(half.end());
     },
     abort(reason) {
       isOver = true;
@@ -131,4 +146,4 @@ function toError(reason: unknown): Error {
 }
 
 export type { HalfWatcher };
-export { toReadable, toWritable, toDuplex };
+export { TAKEN, toReadable, toWritable, toDuplex };

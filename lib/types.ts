@@ -150,8 +150,23 @@ type QUICConfig = {
   maxStreamWindow: number;
   /** Datagrams (RFC 9221): whether, and how many wait at most to be received and to be sent (0 = 1024). */
   enableDgram: [enabled: boolean, receiveQueueLength: number, sendQueueLength: number];
-  /** Don't move a connection of ours to another address by ourselves. A rebinding NAT is followed all the same. */
+  /**
+   * Which datagram is dropped when the queue is full, of those received and of those to be sent: the `'oldest'` that waits, or
+   * the `'newest'`, which has just come.
+   */
+  dgramDrop: [receive: 'oldest' | 'newest', send: 'oldest' | 'newest'];
+  /**
+   * Don't move a connection of ours to another socket (`connection.migrate`), and ask the peer not to move either: what
+   * comes from one that does it nevertheless is dropped. A rebinding NAT is followed all the same.
+   */
   disableActiveMigration: boolean;
+  /**
+   * Client: follow the server to another address, once an authentic packet came from there. RFC 9000 §9 wants clients to
+   * drop such packets, since servers have no NATs; peers do.
+   */
+  followServer: boolean;
+  /** Search for the largest packet that the path carries (RFC 8899), up to `maxSendUdpPayloadSize`. */
+  discoverPmtu: boolean;
   /** Application protocols (ALPN), the preferred first. Both sides need one in common. */
   applicationProtos: string[];
   /** Permit early data. Nothing is sent early unless asked for. */

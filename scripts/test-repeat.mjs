@@ -1,12 +1,12 @@
 // Runs the tests over and over, to find those that fail only sometimes.
 //
-//   node scripts/test-repeat.mjs [times] [--only rust|js|polykey] [-- arguments of the suite …]      by default 10 times, rust and js
+//   node scripts/test-repeat.mjs [times] [--only rust|js|nat|polykey] [-- arguments of the suite …]      by default 10 times, rust and js
 
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 
 import { say, table } from './lib/terminal.mjs';
-import { runCargoTests, runJest, runPolykey, sumLine } from './lib/tests.mjs';
+import { runCargoTests, runJest, runNat, runPolykey, sumLine } from './lib/tests.mjs';
 import { setup } from './setup.mjs';
 
 const args = process.argv.slice(2);
@@ -23,6 +23,7 @@ for (let round = 1; round <= times; round++) {
   const wants = (suite) => values.only === undefined || values.only === suite;
   if (wants('rust')) suites.push(await runCargoTests(suiteArgs));
   if (wants('js')) suites.push(await runJest(suiteArgs));
+  if (values.only === 'nat') suites.push(await runNat(suiteArgs));
   if (values.only === 'polykey') suites.push(await runPolykey(suiteArgs));
   for (const name of suites.flatMap((suite) => suite.failures.splice(0))) {
     failures.set(name, (failures.get(name) ?? 0) + 1);

@@ -3,6 +3,8 @@
 //   node scripts/test.mjs
 //     --only rust [arguments of cargo test …]
 //     --only js [arguments of jest …]
+//     --only nat [arguments of jest …]                  real NATs, in network namespaces: needs Linux and root
+//     --only nat-full [arguments of jest …]             the same with more tries and larger transfers
 //     --only polykey [arguments of jest …]
 //     --only polykey-original [arguments of jest …]     with @matrixai/quic itself, to see that the tests hold there
 //
@@ -14,13 +16,13 @@ import process from 'node:process';
 
 import { stateDir } from './lib/process.mjs';
 import { fail, say } from './lib/terminal.mjs';
-import { runCargoTests, runJest, runPolykey, sumLine, summary } from './lib/tests.mjs';
+import { runCargoTests, runJest, runNat, runPolykey, sumLine, summary } from './lib/tests.mjs';
 import { setup } from './setup.mjs';
 
 const args = process.argv.slice(2);
 const only = args[0] === '--only' ? args.splice(0, 2)[1] : undefined;
 if (only === undefined && args.length > 0)
-  fail('arguments go to one suite: npm run test:rust -- …, test:js -- … or test:polykey -- …');
+  fail('arguments go to one suite: npm run test:rust -- …, test:js -- …, test:nat -- … or test:polykey -- …');
 
 const countsFile = path.join(stateDir, 'test-counts');
 fs.rmSync(countsFile, { force: true });
@@ -31,6 +33,8 @@ const wants = (suite) => only === undefined || only === suite;
 if (wants('rust')) suites.push(await runCargoTests(args));
 if (wants('js')) suites.push(await runJest(args));
 if (wants('polykey')) suites.push(await runPolykey(args));
+if (wants('nat')) suites.push(await runNat(args));
+if (only === 'nat-full') suites.push(await runNat(args, { isFull: true }));
 if (only === 'polykey-original') suites.push(await runPolykey(args, { which: 'theirs' }));
 
 say(`\n${summary(suites)}\n`);

@@ -98,6 +98,16 @@ fn a_client_may_come_back_to_where_it_was() {
 
 #[test]
 fn a_download_goes_on_after_a_rebinding() {
+    download(|index| SocketAddr::from(([127, 0, 0, 1], 2_000 + index)));
+}
+
+#[test]
+fn a_download_goes_on_from_one_ip_address_to_another() {
+    download(|index| SocketAddr::from(([127, 0, 1, 1 + index as u8], 2_000)));
+}
+
+/// Moves the client five times while it downloads; what is under way is lost each time.
+fn download(place: impl Fn(u16) -> SocketAddr) {
     let (mut pair, client, server) = Pair::connected();
     write(&client, 0, b"send me", true);
     // First the other way, so that many bytes of acknowledgements were sent, which nobody acknowledges.
@@ -107,7 +117,7 @@ fn a_download_goes_on_after_a_rebinding() {
         pair.run();
         drain(&server, 2);
     }
-    let mut port = 2_000;
+    let mut moves = 0;
     let (mut sent, mut got) = (0, 0);
     pair.run_until(|pair| {
         if sent < 1_000_000 {
@@ -118,17 +128,17 @@ fn a_download_goes_on_after_a_rebinding() {
         }
         let (bytes, fin) = read(&client, 0);
         got += bytes.len();
-        if got / 200_000 > port - 2_000 {
+        if got / 200_000 > usize::from(moves) {
             // What is under way is lost with the old mapping.
-            port += 1;
+            moves += 1;
             drop(pair.server.transmit());
-            rebind(pair, SocketAddr::from(([127, 0, 0, 1], port as u16)));
+            rebind(pair, place(moves));
             // The client has something to say, as it does with keep-alive.
             client.borrow_mut().send_ack_eliciting(None).expect("live");
         }
         fin
     });
-    assert_eq!((got, port), (1_000_000, 2_005));
+    assert_eq!((got, moves), (1_000_000, 5));
 }
 
 #[test]
@@ -238,4 +248,53 @@ fn a_client_does_not_follow_its_server() {
     assert!(pair.client.transmit().iter().all(|datagram| datagram.to == to));
     pair.run_until(|_| drain(&client, 0) == Read::Data { bytes: 6, fin: true });
     assert_eq!(pair.client.endpoint.stats.rebindings, 0);
+}
+
+/// From now on the server is seen at this address, and reached there alone.
+fn move_server(pair: &mut Pair, outside: SocketAddr) {
+    let inside = pair.server.address;
+    pair.down = Box::new(move |mut burst| {
+        burst.iter_mut().for_each(|datagram| datagram.from = outside);
+        burst
+    });
+    pair.up = Box::new(move |mut burst| {
+        burst.retain(|datagram| datagram.to == outside);
+        burst.iter_mut().for_each(|datagram| datagram.to = inside);
+        burst
+    });
+}
+
+#[test]
+fn a_client_follows_its_server_where_it_is_told_to() {
+    let (mut pair, client, server) = Pair::connected_with(|config| config.follow_server = true, |_| {});
+    for (index, outside) in ["127.0.0.1:2000", "192.0.2.1:2000", "192.0.2.1:2001", "127.0.0.1:1002"]
+        .into_iter()
+        .enumerate()
+    {
+        move_server(&mut pair, address(outside));
+        // The client hears of it by what the server says.
+        server.borrow_mut().send_ack_eliciting(None).expect("live");
+        pair.run();
+        // On probation the client may say little at first.
+        let id = 4 * index as u64;
+        write(&client, id, b"request", true);
+        pair.run_until(|_| drain(&server, id) == Read::Data { bytes: 7, fin: true });
+        write(&server, id, b"answer", true);
+        pair.run_until(|_| drain(&client, id) == Read::Data { bytes: 6, fin: true });
+        assert_eq!(peer_address(&client), address(outside));
+    }
+    assert_eq!(pair.client.endpoint.stats.rebindings, 4);
+}
+
+#[test]
+fn a_client_stays_with_its_server_otherwise() {
+    let (mut pair, client, server) = Pair::connected();
+    let home = pair.server.address;
+    move_server(&mut pair, address("192.0.2.1:2000"));
+    server.borrow_mut().send_ack_eliciting(None).expect("live");
+    pair.run();
+    assert_eq!(
+        (peer_address(&client), pair.client.endpoint.stats.rebindings),
+        (home, 0)
+    );
 }

@@ -94,8 +94,11 @@ fn answers_are_told_to_who_expects_them_and_to_nobody_else() {
     let now = Instant::now();
     assert_eq!(answers(&mut end, answer, from, now), []);
     assert_eq!(end.endpoint.take_heard(), None);
-    assert!(end.endpoint.expect_probe(NONCE));
-    assert!(!end.endpoint.expect_probe(NONCE), "it is expected already");
+    assert!(end.endpoint.expect_probe(NONCE, Instant::now()));
+    assert!(
+        !end.endpoint.expect_probe(NONCE, Instant::now()),
+        "it is expected already"
+    );
     assert_eq!(answers(&mut end, answer, from, now), []);
     assert_eq!(end.endpoint.take_heard(), Some((Heard::Probe(answer), from)));
     // Who punches wants to know who else does.
@@ -155,10 +158,30 @@ fn all_addresses_together_get_so_many_answers() {
 }
 
 #[test]
+fn a_punch_that_came_early_is_told_to_who_punches_by_its_nonce() {
+    let (from, other) = (address("192.0.2.7:1234"), address("192.0.2.7:1235"));
+    let mut end = end();
+    let now = Instant::now();
+    answers(&mut end, PUNCH, from, now);
+    answers(&mut end, PUNCH, from, now);
+    let foreign = Probe {
+        said: Said::Punch,
+        nonce: [8; 16],
+    };
+    answers(&mut end, foreign, other, now);
+    end.endpoint.expect_probe(NONCE, now + Duration::from_secs(29));
+    assert_eq!(end.endpoint.take_heard(), Some((Heard::Probe(PUNCH), from)));
+    assert_eq!(end.endpoint.take_heard(), None);
+    end.endpoint.forget_probe(&NONCE);
+    end.endpoint.expect_probe(NONCE, now + Duration::from_secs(31));
+    assert_eq!(end.endpoint.take_heard(), None, "it came too long ago");
+}
+
+#[test]
 fn two_that_punch_hear_each_other() {
     let mut pair = Pair::new();
     let (client, server) = (pair.client.address, pair.server.address);
-    pair.client.endpoint.expect_probe(NONCE);
+    pair.client.endpoint.expect_probe(NONCE, Instant::now());
     pair.client.endpoint.send_probe(PUNCH, server);
     pair.run();
     let said = Said::PunchAnswer(client);

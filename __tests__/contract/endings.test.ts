@@ -79,7 +79,11 @@ function listen(target: Parameters<typeof recordEvents>[0], own: 'Connection' | 
   const error = new Promise<Error>((resolve) =>
     target.addEventListener(`EventQUIC${own}Error`, ({ detail }: { detail: Error }) => resolve(detail), { once: true }),
   );
-  const told = () => names.map((name) => name.slice('EventQUIC'.length)).filter((name) => name.startsWith(own));
+  const told = () => {
+    const all = names.map((name) => name.slice('EventQUIC'.length)).filter((name) => name.startsWith(own));
+    // Tickets to resume with may come before the end; never after it.
+    return all.slice(all.findIndex((name) => name !== 'ConnectionSession'));
+  };
   return { error, told };
 }
 

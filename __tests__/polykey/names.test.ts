@@ -34,3 +34,13 @@ testPolykey('the deep path gives the same CryptoError as the main entry', () => 
   const native = require('@matrixai/quic/dist/native') as { CryptoError: object };
   expect(native.CryptoError).toBe(main.native.CryptoError);
 });
+
+testPolykey("errors and events extend the application's own copies", () => {
+  type Classes = Record<string, { prototype: object }>;
+  const require = createRequire(path.join(installed!, 'package.json'));
+  const { errors, events } = require('@matrixai/quic') as { errors: Classes; events: Classes };
+  const { AbstractError } = require('@matrixai/errors') as { AbstractError: new () => Error };
+  const { AbstractEvent } = require('@matrixai/events') as { AbstractEvent: new () => Event };
+  for (const { prototype } of Object.values(errors)) expect(prototype).toBeInstanceOf(AbstractError);
+  for (const { prototype } of Object.values(events)) expect(prototype).toBeInstanceOf(AbstractEvent);
+});

@@ -12,29 +12,20 @@ function isPassing(error: NodeJS.ErrnoException): boolean {
   return PASSING.has(error.code ?? '');
 }
 
+type LookedUp = (error: NodeJS.ErrnoException | null, address: string, family: number) => void;
+
 /** A socket that isn't bound yet. */
 function create({ host, reuseAddr, ipv6Only }: TransportOptions): Socket {
-  return dgram.createSocket({ type: isIPv6(host) ? 'udp6' : 'udp4', reuseAddr, ipv6Only, lookup: lookupLiteral });
-}
-
-/** All our addresses are literals: nothing to look up, so nothing to wait for, and dgram sends at once. */
-function lookupLiteral(
-  host: string,
-  _options: unknown,
-  callback: (error: NodeJS.ErrnoException | null, address: string, family: number) => void,
-): void {
-  callback(null, host, isIPv6(host) ? 6 : 4);
+  const family = isIPv6(host) ? 6 : 4;
+  // All our addresses are literals of its family: nothing to look up, so nothing to wait for, and dgram sends at once.
+  const lookup = (literal: string, _options: unknown, callback: LookedUp) => callback(null, literal, family);
+  return dgram.createSocket({ type: `udp${family}`, reuseAddr, ipv6Only, lookup });
 }
 
 /** Binds it. Rejects with the system's error. */
 function bind(socket: Socket, { host, port }: TransportOptions): Promise<void> {
   // Exclusive: workers of a cluster don't share the port, since their endpoints share nothing.
   return listening(socket, { address: host, port, exclusive: true });
-}
-
-/** Lets it wait for a descriptor, which it will close. */
-function adopt(socket: Socket, fd: number): Promise<void> {
-  return listening(socket, { fd, exclusive: true });
 }
 
 function listening(socket: Socket, options: dgram.BindOptions): Promise<void> {
@@ -60,4 +51,4 @@ function reach(host: Host, isIPv6Socket: boolean): string {
 }
 
 export type { Socket };
-export { adopt, bind, create, isPassing, reach, send };
+export { bind, create, isPassing, reach, send };

@@ -5,6 +5,7 @@ import path from 'node:path';
 import process from 'node:process';
 
 import { installPolykey } from './polykey.mjs';
+import { installNatTools } from './tools.mjs';
 import { excerpt, nodeTool, root, run, stateDir } from './process.mjs';
 import { duration, say, startStep, table, yellow } from './terminal.mjs';
 
@@ -75,6 +76,16 @@ export async function runPolykey(args = [], { which = 'ours' } = {}) {
   const env = directory === undefined ? {} : { POLYKEY_INSTALLED: directory, POLYKEY_WITH: which };
   const name = which === 'ours' ? 'Polykey' : 'Polykey with @matrixai/quic';
   return runJest(['--config', 'jest.polykey.config.cjs', ...args], { name, env });
+}
+
+/**
+ * Runs the tests with real NATs; `isFull`: with more tries and larger transfers. Where there can be none, all of them count
+ * as skipped, and they say why.
+ */
+export async function runNat(args = [], { isFull = false } = {}) {
+  await installNatTools();
+  const env = isFull ? { NAT_FULL: '1', NAT_TRIES: '20' } : {};
+  return runJest(['--config', 'jest.nat.config.cjs', ...args], { name: 'NATs', env });
 }
 
 /** The suites' counts as a table, and their sum as the one line that other programs read. */

@@ -67,6 +67,20 @@ const NEEDS = [
   },
 ];
 
+/** What only the tests with real NATs need, which are skipped without: installed where root may, and never asked for. */
+const WISHES = [
+  {
+    name: 'iproute2',
+    isMet: () => hasAny('ip') && hasAny('tc'),
+    packages: { apt: ['iproute2'] },
+  },
+  {
+    name: 'nftables',
+    isMet: () => hasAny('nft'),
+    packages: { apt: ['nftables'] },
+  },
+];
+
 /** Waits for other users of the package database, as there are on a machine that has just started. */
 const APT = ['apt-get', '-o', 'DPkg::Lock::Timeout=300'];
 
@@ -121,6 +135,20 @@ export async function checkCmakeVersion() {
 
 export function missingTools() {
   return NEEDS.filter((need) => !need.isMet());
+}
+
+/** Installs what the tests with real NATs need, if it can be had without asking. Answers nothing: they look for themselves. */
+export async function installNatTools() {
+  const missing = WISHES.filter((wish) => !wish.isMet());
+  if (process.platform !== 'linux' || process.getuid?.() !== 0 || missing.length === 0) return;
+  const plan = await installPlan(missing);
+  if (plan?.isAllowed !== true) return;
+  const step = startStep(`Installing ${missing.map((wish) => wish.name).join(', ')} for the NAT tests`);
+  const log = path.join(stateDir, 'install.log');
+  for (const command of plan.commands)
+    await run(command, { env: { DEBIAN_FRONTEND: 'noninteractive' }, log, onLine: step.note });
+  if (missing.every((wish) => wish.isMet())) step.done();
+  else step.failed();
 }
 
 /** Installs what is missing, or tells the user the exact command and ends the program. */

@@ -42,6 +42,9 @@ pub struct Config {
     /// How many unidirectional streams the peer may open, as set by
     /// [`set_initial_max_streams_uni`](Self::set_initial_max_streams_uni).
     pub(super) max_streams_uni: u64,
+    /// Client: whether to follow a server to another address. RFC 9000 §9 wants clients to stay: it is for servers that are
+    /// behind NATs themselves, whose mappings may change.
+    pub follow_server: bool,
     /// Whether peers are asked not to migrate, as set by
     /// [`set_disable_active_migration`](Self::set_disable_active_migration).
     pub(super) disable_active_migration: bool,
@@ -119,6 +122,7 @@ impl Config {
             handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
             keep_alive_interval: None,
             max_streams_uni: 0,
+            follow_server: false,
             disable_active_migration: false,
             qlog: None,
             key_log: None,

@@ -14,6 +14,7 @@ use super::error::{Error, Result};
 use super::path::Alias;
 use super::stops::Stops;
 use super::stream::PeerStreams;
+use super::tls;
 use super::verification::{Alert, Examiner, Verdict};
 
 /// A connection as it is held by an endpoint and by the handles of its user: one thread, no borrow kept across calls.
@@ -173,6 +174,7 @@ impl Connection {
         let is_server = quiche.is_server();
         let trace_id = quiche.trace_id().to_owned();
         let examiner = Examiner::install(quiche.as_mut(), config.verification, is_server);
+        tls::shed_after_handshake(quiche.as_mut());
         if let Some(sink) = config.key_log.as_ref().and_then(|open| open(&trace_id)) {
             quiche.set_keylog(sink);
         }

@@ -1,6 +1,6 @@
 //! Datagrams on a connection (RFC 9221): unreliable, unordered, one packet each.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use super::connection::Connection;
 use super::error::{Error, Result};
@@ -24,6 +24,12 @@ impl Connection {
             Err(quiche::Error::Done) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Drops the oldest datagram that waits to be sent; answers whether there was one.
+    pub fn dgram_drop_oldest(&mut self) -> Result<bool> {
+        let is_first = Cell::new(true);
+        Ok(self.dgram_purge_outgoing(|_| is_first.replace(false))? > 0)
     }
 
     /// Takes the oldest datagram that was received; `None` if there is none. One that doesn't fit stays. What came before

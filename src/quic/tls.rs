@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use boring::ssl::{SslContextBuilder, SslMethod, SslOptions};
+use boring::ssl::{SslContextBuilder, SslMethod, SslOptions, SslRef};
 use boring::x509::X509;
 use boring::x509::store::X509StoreBuilder;
 use boring::x509::verify::X509VerifyFlags;
+use foreign_types_shared::ForeignTypeRef;
 
 use super::credentials::add_credentials;
 use super::error::{Error, Result};
@@ -113,6 +114,12 @@ fn anchors(settings: &TlsSettings) -> Result<X509StoreBuilder> {
         store.add_cert(&certificate).map_err(|error| refused("ca", error))?;
     }
     Ok(store)
+}
+
+/// Lets a connection forget its TLS settings when its handshake is complete: nothing asks for them any more.
+pub(super) fn shed_after_handshake(ssl: &mut SslRef) {
+    // SAFETY: the pointer is valid for the call.
+    unsafe { boring_sys::SSL_set_shed_handshake_config(ssl.as_ptr(), 1) };
 }
 
 pub(super) fn refused(setting: &'static str, error: impl std::fmt::Display) -> Error {

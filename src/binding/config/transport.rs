@@ -108,6 +108,13 @@ impl Config {
         self.edit(|config| config.set_disable_active_migration(disable))
     }
 
+    /// Client on an endpoint: follows the server to another address, once an authentic packet came from there. RFC 9000 §9
+    /// wants clients to drop such packets; this is for servers behind NATs. Default false.
+    #[napi]
+    pub fn set_follow_server(&self, follow: bool) -> Result<()> {
+        self.edit(|config| config.follow_server = follow)
+    }
+
     /// Switches datagrams (RFC 9221) on or off, and sets how many may wait: 1 to 65,535 in each direction. Default off.
     /// A received datagram that finds the queue full pushes the oldest out; one to be sent is refused.
     #[napi]

@@ -19,6 +19,12 @@ impl Connection {
         self.with(|connection| connection.dgram_send(data))
     }
 
+    /// Drops the oldest datagram that waits to be sent, to make room for another one. Answers whether there was one.
+    #[napi]
+    pub fn dgram_drop_oldest(&self) -> Result<bool> {
+        self.with(|connection| connection.dgram_drop_oldest())
+    }
+
     /// Takes the oldest datagram that was received: answers its length, -1 for none. Throws `BufferTooShort` when it
     /// doesn't fit; it then stays.
     #[napi]

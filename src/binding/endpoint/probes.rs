@@ -5,6 +5,7 @@ use napi_derive::napi;
 
 use super::Endpoint;
 use crate::binding::address::{self, Address};
+use crate::binding::clock::now;
 use crate::binding::error::{Result, invalid_argument};
 use crate::quic::endpoint::probes;
 use crate::quic::probe::{NONCE_LENGTH, Nonce, Probe, Said};
@@ -45,11 +46,11 @@ impl Endpoint {
         self.inner.answer_questions(answers);
     }
 
-    /// Tells of answers with this nonce (16 bytes) from now on, and of all punches while any nonce is expected. Answers
-    /// whether it is a new one.
+    /// Tells of answers with this nonce (16 bytes) from now on, of all punches while any nonce is expected, and of punches
+    /// with this one that came in the last 30 seconds. Answers whether it is a new one.
     #[napi]
     pub fn expect_probe(&mut self, nonce: &[u8]) -> Result<bool> {
-        Ok(self.inner.expect_probe(parse(nonce)?))
+        Ok(self.inner.expect_probe(parse(nonce)?, now()))
     }
 
     /// The opposite.

@@ -7,7 +7,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::change::Change;
 use super::limits::Rate;
@@ -22,6 +22,10 @@ const ANSWERS_PER_SOURCE: u32 = 50;
 const SOURCES: usize = 256;
 /// Events kept until they are asked for.
 const MAX_TOLD: usize = 256;
+/// Punches that are remembered for whoever punches by the same nonce a little later,
+const MAX_RECENT: usize = 256;
+/// and for how long: the other side was introduced at about the same time.
+const RECENT: Duration = Duration::from_secs(30);
 
 /// Something that whoever punches or asks may want to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +40,8 @@ pub enum Heard {
 pub(super) struct Probes {
     heard: VecDeque<(Heard, SocketAddr)>,
     told: usize,
+    /// Punches that were answered lately. The one who sent them knows by our answer that the way is open, and sends no more.
+    recent: VecDeque<(Nonce, SocketAddr, Instant)>,
     /// Nonces of our own punches and questions under way.
     expected: HashSet<Nonce>,
     /// Addresses from which any datagram counts, once.
@@ -51,6 +57,7 @@ impl Default for Probes {
         Self {
             heard: VecDeque::new(),
             told: 0,
+            recent: VecDeque::new(),
             expected: HashSet::new(),
             watched: HashSet::new(),
             answers_questions: false,
@@ -74,10 +81,18 @@ impl Endpoint {
         self.probes.answers_questions = answers;
     }
 
-    /// Tells of answers with this nonce from now on, and of all punches while any nonce is expected. Answers whether it is
-    /// a new one.
-    pub fn expect_probe(&mut self, nonce: Nonce) -> bool {
-        self.probes.expected.insert(nonce)
+    /// Tells of answers with this nonce from now on, of all punches while any nonce is expected, and of punches with this
+    /// one that came before. Answers whether it is a new one.
+    pub fn expect_probe(&mut self, nonce: Nonce, now: Instant) -> bool {
+        let is_new = self.probes.expected.insert(nonce);
+        let is_meant = |punch: &&(Nonce, SocketAddr, Instant)| punch.0 == nonce && now < punch.2 + RECENT;
+        let early: Vec<_> = self.probes.recent.iter().filter(is_meant).copied().collect();
+        for (nonce, from, _) in early {
+            let said = Said::Punch;
+            self.hear(Heard::Probe(Probe { said, nonce }), from);
+        }
+        self.tell_heard();
+        is_new
     }
 
     /// The opposite.
@@ -129,7 +144,23 @@ impl Endpoint {
         self.stats.probes_answered += 1;
         let nonce = probe.nonce;
         self.reply(Probe { said, nonce }.encode().to_vec(), from);
-        if probe.said == Said::Punch && !self.probes.expected.is_empty() {
+        if probe.said == Said::Punch {
+            self.on_punch(probe, from, now);
+        }
+    }
+
+    fn on_punch(&mut self, probe: Probe, from: SocketAddr, now: Instant) {
+        let recent = &mut self.probes.recent;
+        if !recent
+            .iter()
+            .any(|(nonce, address, _)| *nonce == probe.nonce && *address == from)
+        {
+            if recent.len() == MAX_RECENT {
+                recent.pop_front();
+            }
+            recent.push_back((probe.nonce, from, now));
+        }
+        if !self.probes.expected.is_empty() {
             self.hear(Heard::Probe(probe), from);
         }
     }

@@ -35,6 +35,8 @@ pub(super) struct Slot {
     pub paced: Option<Paced>,
     /// Where the last datagram came from.
     pub last_from: Option<SocketAddr>,
+    /// Whether the peer is followed to another address: a client, or a server by `follow_server`.
+    pub follows: bool,
     /// Whether a peer that moves by itself is refused.
     pub refuses_migration: bool,
     /// Our id that the peer used last, and from where.
@@ -103,6 +105,7 @@ impl Slot {
             held: Vec::new(),
             paced: None,
             last_from: None,
+            follows: from.is_some() || config.follow_server,
             refuses_migration: config.disable_active_migration && from.is_some(),
             last_spoken: None,
             probation: None,
@@ -117,9 +120,9 @@ impl Slot {
         }
     }
 
-    /// Whether the peer may have moved: a server's connection that is up.
+    /// Whether the peer may have moved.
     pub(super) fn may_be_rebound(&self) -> bool {
-        self.admitted_from.is_some() && self.phase == Phase::Connected
+        self.follows && self.phase == Phase::Connected
     }
 
     /// Whether this is a newcomer whose handshake isn't complete.
