@@ -2,6 +2,7 @@
 
 import dgram from 'node:dgram';
 import { once } from 'node:events';
+import os from 'node:os';
 import { QUICClient, QUICServer, QUICSocket, errors, events } from '../lib';
 import { authority, nextEvent, startSocket } from './helpers/pair';
 
@@ -246,4 +247,34 @@ test('stray datagrams without a listener are dropped and counted, and told again
   const told = nextEvent<events.EventQUICSocketDatagram>(socket, events.EventQUICSocketDatagram);
   stranger.socket.send('heard');
   expect(Buffer.from((await told).detail.data).toString()).toBe('heard');
+});
+
+describe('a link-local address', () => {
+  const found = Object.entries(os.networkInterfaces()).flatMap(([name, all]) =>
+    (all ?? [])
+      .filter((each) => each.family === 'IPv6' && each.address.startsWith('fe80'))
+      .map((each) => ({ name, ...each })),
+  )[0] as { name: string; address: string; scopeid: number } | undefined;
+
+  (found === undefined ? test.skip : test)('is reached by the name and by the number of its interface', async () => {
+    const { name, address, scopeid } = found!;
+    await using to = new QUICSocket();
+    await to.start({ host: '::' });
+    await using from = new QUICSocket();
+    await from.start({ host: '::' });
+    for (const scope of [name, scopeid]) {
+      expect(await from.punch(`${address}%${scope}`, to.port)).toMatchObject({ port: to.port });
+    }
+  });
+
+  test.each(['fe80::1', 'fe80::1%nosuch0'])(
+    'without its interface, or with none, is refused at once: %s',
+    async (address) => {
+      await using socket = new QUICSocket();
+      await socket.start({ host: '::' });
+      await expect(socket.punch(address, 1)).rejects.toThrow(errors.ErrorQUICHostInvalid);
+      const dialled = QUICClient.createQUICClient({ host: address, port: 1, socket });
+      await expect(dialled).rejects.toThrow(errors.ErrorQUICHostInvalid);
+    },
+  );
 });

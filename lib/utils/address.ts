@@ -1,6 +1,7 @@
 import type { Class, Host, Port, ResolveHostname, SocketType } from '../types';
 import dns from 'node:dns';
 import net from 'node:net';
+import os from 'node:os';
 import * as errors from '../errors';
 
 const MAPPED = '::ffff:';
@@ -95,8 +96,21 @@ async function resolveHostname(hostname: string): Promise<Host> {
 async function resolveHost(host: string, resolve: ResolveHostname): Promise<[Host, 'udp4' | 'udp6']> {
   const address = net.isIP(host) === 0 ? await resolveName(host, resolve) : host;
   if (isIPv4(address)) return [address, 'udp4'];
-  if (isIPv6(address)) return [address, 'udp6'];
+  if (isIPv6(address)) return [withScope(address), 'udp6'];
   throw new errors.ErrorQUICHostInvalid(`${host} resolves to ${address}, which is no IP address`);
+}
+
+/** A link-local address with the number of its interface, which the addon knows it by; all others as they are. */
+function withScope(address: Host): Host {
+  const [ip, scope] = address.split('%', 2) as [string, string | undefined];
+  if (!/^fe[89ab]/i.test(ip) || /^\d+$/.test(scope ?? '')) return address;
+  if (scope === undefined) {
+    throw new errors.ErrorQUICHostInvalid(`${ip} is link-local: name the interface as well, as in ${ip}%eth0`);
+  }
+  const number = os.networkInterfaces()[scope]?.find((each) => each.family === 'IPv6' && each.scopeid > 0);
+  if (number?.family !== 'IPv6')
+    throw new errors.ErrorQUICHostInvalid(`${address}: there is no interface ${scope} for it`);
+  return `${ip}%${number.scopeid}` as Host;
 }
 
 async function resolveName(hostname: string, resolve: ResolveHostname): Promise<string> {
