@@ -161,6 +161,11 @@ export declare class Config {
    */
   setDisableActiveMigration(disable: boolean): void
   /**
+   * Client on an endpoint: follows the server to another address, once an authentic packet came from there. RFC 9000 §9
+   * wants clients to drop such packets; this is for servers behind NATs. Default false.
+   */
+  setFollowServer(follow: boolean): void
+  /**
    * Switches datagrams (RFC 9221) on or off, and sets how many may wait: 1 to 65,535 in each direction. Default off.
    * A received datagram that finds the queue full pushes the oldest out; one to be sent is refused.
    */
@@ -230,6 +235,8 @@ export declare class Connection {
    * `dgramMaxWritableLen()`.
    */
   dgramSend(data: Uint8Array): boolean
+  /** Drops the oldest datagram that waits to be sent, to make room for another one. Answers whether there was one. */
+  dgramDropOldest(): boolean
   /**
    * Takes the oldest datagram that was received: answers its length, -1 for none. Throws `BufferTooShort` when it
    * doesn't fit; it then stays.
