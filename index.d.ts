@@ -618,12 +618,13 @@ export declare class Endpoint {
    * dropped.
    *
    * Throws `MigrationDisabled` if the server wants no migration, `InvalidState` if the connection isn't up or is a
-   * server's, `OutOfIdentifiers` while the server has given us no spare connection id, and `UnknownConnection`.
+   * server's, and `UnknownConnection`.
    */
   detach(key: number): DetachedConnection
   /**
    * Takes a connection in and moves it to our address (RFC 9000 §9): path events tell whether the new path works.
-   * Answers its key here.
+   * Answers its key here. Throws `OutOfIdentifiers` while the server has given us no spare connection id: look at
+   * `availableDcids` before; the connection can then be detached again.
    */
   attach(detached: DetachedConnection): number
   /** Whether to answer those who ask from which address they are seen. Default no. */

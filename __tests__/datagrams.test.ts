@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { events } from '../lib';
+import { errors, events } from '../lib';
 import { createPair, nextEvent } from './helpers/pair';
 
 const NONE: [boolean, number, number] = [false, 0, 0];
@@ -81,6 +81,45 @@ test('of a flood the oldest are dropped, and counted', async () => {
   expect(pair.far.stats.datagrams).toMatchObject({ received: 30, dropped: 20, queued: 10 });
   expect(Buffer.from((await pair.far.receiveDatagram())!).toString()).toBe('20');
 });
+
+test('of a flood the newest are dropped where that is the rule, and counted', async () => {
+  await using pair = await createPair({ server: { enableDgram: [true, 10, 10], dgramDrop: ['newest', 'newest'] } });
+  let heard = 0;
+  const all = new Promise<void>((resolve) =>
+    pair.far.addEventListener(events.EventQUICConnectionDatagram.name, () => {
+      heard += 1;
+      if (heard === 30) resolve();
+    }),
+  );
+  for (let i = 0; i < 30; i++) {
+    pair.near.sendDatagram(Buffer.from(`${i}`));
+    await nextTurn();
+  }
+  await all;
+  expect(pair.far.stats.datagrams).toMatchObject({ received: 30, dropped: 20, queued: 10 });
+  expect(Buffer.from((await pair.far.receiveDatagram())!).toString()).toBe('0');
+});
+
+test('to be sent displace the oldest where that is the rule', async () => {
+  await using pair = await createPair({ client: { enableDgram: [true, 10, 10], dgramDrop: ['oldest', 'oldest'] } });
+  const received: string[] = [];
+  const reading = (async () => {
+    for await (const datagram of pair.far.datagrams) received.push(Buffer.from(datagram).toString());
+  })();
+  // All in one turn, in which nothing is sent.
+  for (let i = 0; i < 25; i++) expect(pair.near.sendDatagram(Buffer.from(`${i}`))).toBe(true);
+  expect(pair.near.stats.datagrams).toMatchObject({ sent: 25, displaced: 15, refused: 0 });
+  await pair.near.stop({ force: true, flush: true });
+  await reading;
+  expect(received).toEqual(Array.from({ length: 10 }, (_, i) => `${i + 15}`));
+});
+
+test.each([[['oldest']], [['oldest', 'first']], ['oldest']])(
+  'a rule that is none, %j, is refused',
+  async (dgramDrop) => {
+    await expect(createPair({ server: { dgramDrop: dgramDrop as never } })).rejects.toThrow(errors.ErrorQUICConfig);
+  },
+);
 
 /** Enough for a datagram to cross loopback. */
 function nextTurn(): Promise<void> {

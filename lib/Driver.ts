@@ -1,4 +1,4 @@
-import type { Endpoint, NativeConfig, NativeConnection } from './native';
+import type { DetachedConnection, Endpoint, NativeConfig, NativeConnection } from './native';
 import type { Datagram, Transport, TransportSink } from './transport/Transport';
 import { CHANGE_STRIDE, ChangeKind } from './native';
 import { LONGEST_DELAY } from './utils/timer';
@@ -66,6 +66,27 @@ class Driver implements TransportSink {
     const handle = this.#endpoint.connect(config, host, port, serverName);
     this.wake();
     return handle;
+  }
+
+  /** Lets a connection go, to be attached to another driver. Throws what the addon refuses. */
+  detach(handle: NativeConnection): DetachedConnection {
+    // What is to be told of it is told here: there its key is another.
+    this.#walk(this.#endpoint.takeChanges());
+    const { key } = handle;
+    if (key === null) throw new Error('the connection has ended');
+    const detached = this.#endpoint.detach(key);
+    this.#connections.delete(key);
+    return detached;
+  }
+
+  /** Drives a connection of another driver from now on, over a path from here. Throws what the addon refuses. */
+  attach(detached: DetachedConnection, handle: NativeConnection, connection: Driven): void {
+    try {
+      this.#endpoint.attach(detached);
+    } finally {
+      this.own(handle, connection);
+      this.wake();
+    }
   }
 
   /** Names the owner of a dialled connection. Has to be called in the turn of `connect`. */

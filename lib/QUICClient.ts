@@ -58,13 +58,10 @@ type QUICClientOptions = DialOptions &
 
 /** One dialled connection, and the socket under it where that is its own. */
 class QUICClient extends Emitter implements ConnectionOwner, SocketUser, AsyncDisposable {
-  /** Whether the socket is somebody else's. */
-  readonly isSocketShared: boolean;
   readonly connection: QUICConnection;
-  readonly #socket: QUICSocket;
+  #socket: QUICSocket;
+  #isSocketShared: boolean;
   readonly #logger: LoggerLike;
-  readonly #localHost: Host;
-  readonly #localPort: Port;
   readonly #closed = promise();
   /** Why the connection ended, once it has. */
   #failure: Error | undefined;
@@ -96,14 +93,17 @@ class QUICClient extends Emitter implements ConnectionOwner, SocketUser, AsyncDi
   constructor(parts: { socket: QUICSocket; isSocketShared: boolean; connection: QUICConnection; logger: LoggerLike }) {
     super();
     this.#socket = parts.socket;
-    this.isSocketShared = parts.isSocketShared;
+    this.#isSocketShared = parts.isSocketShared;
     this.connection = parts.connection;
     this.#logger = parts.logger;
-    this.#localHost = parts.socket.host;
-    this.#localPort = parts.socket.port;
     this.#socket.attach(this);
     if (!this.isSocketShared) this.#socket.relayEventsTo(this);
     this.connection.giveTo(this);
+  }
+
+  /** Whether the socket is somebody else's. */
+  get isSocketShared(): boolean {
+    return this.#isSocketShared;
   }
 
   /** Where the server is. */
@@ -117,11 +117,11 @@ class QUICClient extends Emitter implements ConnectionOwner, SocketUser, AsyncDi
 
   /** Where the socket is bound. */
   get localHost(): Host {
-    return this.#localHost;
+    return this.connection.localHost;
   }
 
   get localPort(): Port {
-    return this.#localPort;
+    return this.connection.localPort;
   }
 
   get closed(): boolean {
@@ -149,6 +149,17 @@ class QUICClient extends Emitter implements ConnectionOwner, SocketUser, AsyncDi
   /** @internal */
   onSocketStopped(): void {
     this.#fail(new errors.ErrorQUICClientSocketNotRunning('The socket was stopped under the client'));
+  }
+
+  /** @internal The connection has moved to a socket that somebody else has made. */
+  onMoved(socket: QUICSocket): void {
+    const { isSocketShared } = this;
+    const old = this.#socket;
+    old.detach(this);
+    this.#socket = socket;
+    this.#isSocketShared = true;
+    socket.attach(this);
+    if (!isSocketShared) void old.stop({ force: true });
   }
 
   /** @internal */

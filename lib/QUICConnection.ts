@@ -3,6 +3,8 @@ import type { State } from './connectionState';
 import type { DatagramStats } from './datagrams';
 import type { Driven } from './Driver';
 import type { ConnectionStats, NativeConnection, PathStats } from './native';
+import type { MigrateLimits } from './paths';
+import type QUICSocket from './QUICSocket';
 import type { StreamHost } from './QUICStream';
 import type { ConnectionError, ConnectionMetadata, Host, LoggerLike, Port, QUICConfig, StopOptions } from './types';
 import type { TLSInfo } from './tls';
@@ -15,11 +17,11 @@ import { errorOfEnd, local } from './endings';
 import * as errors from './errors';
 import * as events from './events';
 import { ChangeKind, ConnectionErrorCode } from './native';
+import Paths from './paths';
 import QUICConnectionId from './QUICConnectionId';
 import { toCode, toReason } from './reasons';
 import StreamTable from './StreamTable';
 import { readTLS } from './tls';
-import { toCanonicalIP } from './utils/address';
 import Emitter from './utils/emitter';
 import { expectBytes, expectStopOptions, expectStreamType } from './utils/expect';
 import { onAbort, promise, quiet } from './utils/promise';
@@ -48,7 +50,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   /** Changes that wait until whoever was handed the connection had a turn to listen; `undefined` lets them through. */
   #held: [ChangeKind, number][] | undefined;
   #ids: { own: QUICConnectionId; peer: QUICConnectionId };
-  #remote: { host: Host; port: Port };
+  readonly #paths: Paths;
   #remoteCerts: Uint8Array[] = [];
   #tls: TLSInfo | undefined;
   #stopping: Promise<void> | undefined;
@@ -68,9 +70,10 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     this.#owner = parts.owner;
     this.#logger = parts.logger;
     this.#streams = new StreamTable(this.#streamHost(), parts.type);
-    this.#datagrams = new Datagrams(parts.handle, parts.config.settings.enableDgram[1] || DATAGRAM_QUEUE);
+    const { enableDgram, dgramDrop } = parts.config.settings;
+    this.#datagrams = new Datagrams(parts.handle, enableDgram[1] || DATAGRAM_QUEUE, dgramDrop);
     this.#ids = this.#readIds();
-    this.#remote = this.#readRemote();
+    this.#paths = new Paths(parts.handle, this, parts.driver, parts.local);
     void quiet(this.#established.p);
   }
 
@@ -95,20 +98,20 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
 
   /** Where the socket is bound; a wildcard means every interface. */
   get localHost(): Host {
-    return this.#parts.local.host;
+    return this.#paths.local.host;
   }
 
   get localPort(): Port {
-    return this.#parts.local.port;
+    return this.#paths.local.port;
   }
 
   /** Where the peer is now; changes when its NAT does. */
   get remoteHost(): Host {
-    return this.#remote.host;
+    return this.#paths.remote.host;
   }
 
   get remotePort(): Port {
-    return this.#remote.port;
+    return this.#paths.remote.port;
   }
 
   get closed(): boolean {
@@ -230,13 +233,35 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   sendDatagram(data: Uint8Array): boolean {
     expectBytes(data, 'data');
     const isSent = this.#datagrams.send(data);
-    this.#parts.driver.wake();
+    this.#paths.driver.wake();
     return isSent;
   }
 
   /** The next datagram of the peer; `null` when the connection has ended. */
   receiveDatagram({ signal }: { signal?: AbortSignal } = {}): Promise<Uint8Array | null> {
     return this.#datagrams.next(signal);
+  }
+
+  /**
+   * Goes on from another socket, as a laptop that changes its network does; streams notice nothing. Resolves when the peer
+   * has answered over the new path. If it doesn't, the connection goes back to where it was. For connections that were
+   * dialled, where both sides have `disableActiveMigration: false` (RFC 9000 §9). Each socket that it was on takes one of
+   * the peer's connection ids: from a peer of this library there are enough for 7 moves to new sockets.
+   *
+   * @throws {errors.ErrorQUICConnectionMigration} it can't move, or nobody answered over the new path
+   * @throws as `newStream` does; with the signal's reason
+   */
+  async migrate({ socket, ...limits }: MigrateLimits & { socket: QUICSocket }): Promise<void> {
+    this.#expectRunning();
+    if (this.type === 'server') throw new errors.ErrorQUICConnectionMigration('Only the side that dialled can move');
+    if (this.config.disableActiveMigration) {
+      throw new errors.ErrorQUICConnectionMigration('`disableActiveMigration` is set for this connection');
+    }
+    await this.#paths.migrate(socket, limits);
+    this.#owner?.onMoved?.(socket);
+    const { local, remote: peer } = this.#paths;
+    for (const what of ['validated', 'migrated'] as const)
+      this.tell(events.EventQUICConnectionPath, { what, local, peer });
   }
 
   /** Gives up all open streams, and keeps the connection. */
@@ -376,14 +401,14 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     const circumstances = {
       side: this.type,
       serverName: this.type === 'client' ? serverName : this.#handle.serverName(),
-      ...this.#remote,
+      ...this.#paths.remote,
     };
     this.#verification = new Verification(this.#handle, verifyCallback, config.ca, circumstances, () => driver.wake());
   }
 
   #onConnected(): void {
     this.#ids = this.#readIds();
-    this.#remote = this.#readRemote();
+    this.#onPath();
     this.#remoteCerts = this.#handle.peerCertChain() ?? [];
     this.#tls = readTLS(this.#handle);
     this.#advance({ status: 'running' });
@@ -395,9 +420,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   }
 
   #onSession(): void {
-    // The end is told last.
-    if (!this.#isLive) return;
-    const session = this.#handle.session();
+    const session = this.#isLive ? this.#handle.session() : null;
     if (session !== null) this.tell(events.EventQUICConnectionSession, session);
   }
 
@@ -411,7 +434,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
         this.onFault(error);
       }
     }
-    this.#parts.driver.wake();
+    this.#paths.driver.wake();
   }
 
   #onStreamOpened(id: number): void {
@@ -420,10 +443,10 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   }
 
   #onPath(): void {
-    for (let event = this.#handle.pathEventNext(); event !== null; event = this.#handle.pathEventNext()) {
-      this.#logger.debug(`Path of ${this.connectionId.toString()}: ${JSON.stringify(event)}`);
-    }
-    this.#remote = this.#readRemote();
+    this.#paths.update((change) => {
+      this.#logger.debug(`Path of ${this.connectionId.toString()}: ${JSON.stringify(change)}`);
+      this.tell(events.EventQUICConnectionPath, change);
+    });
   }
 
   #onEnding(): void {
@@ -463,7 +486,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     if (this.#state.status === 'running' && !isImmediate(this.#stopOptions)) await this.#windDown(this.#stopOptions);
     if (this.#isLive) this.#closeByUs(this.#stopOptions);
     // Whoever never met has nothing to repeat: gone when the close frame is.
-    if (!wasEstablished) this.#parts.driver.watch(() => this.#finish());
+    if (!wasEstablished) this.#paths.driver.watch(() => this.#finish());
     await this.#closed.p;
     this.tell(events.EventQUICConnectionStopped, undefined);
   }
@@ -476,7 +499,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     const over = promise();
     const detach = [onTimeout(timeout, over.resolveP), onAbort(signal, () => over.resolveP())];
     this.#hurry = over.resolveP;
-    this.#parts.driver.watch(() => {
+    this.#paths.driver.watch(() => {
       const isOver = !this.#isLive || (this.#streams.size === 0 && this.#streams.isDelivered());
       if (isOver) over.resolveP();
       return isOver;
@@ -496,7 +519,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     this.#end(local({ isApp, errorCode, reason }), false);
     // After what this turn has to send: quiche never gets to say goodbye if its last handshake packet hasn't gone out.
     const close = () =>
-      this.#parts.driver.watch(() => {
+      this.#paths.driver.watch(() => {
         this.#closeNative({ isApp, errorCode, reason });
         return true;
       });
@@ -516,7 +539,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
       // It failed inside, and is gone.
       this.#logger.debug(String(error));
     }
-    this.#parts.driver.wake();
+    this.#paths.driver.wake();
   }
 
   /** Whether the connection hasn't ended. */
@@ -543,18 +566,13 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     };
   }
 
-  #readRemote(): { host: Host; port: Port } {
-    const { host, port } = this.#handle.remoteAddress();
-    return { host: toCanonicalIP(host), port: port as Port };
-  }
-
   #streamHost(): StreamHost {
-    const { handle, driver, config, reasonToCode, codeToReason } = this.#parts;
+    const { handle, config, reasonToCode, codeToReason } = this.#parts;
     return {
       handle,
       emitter: this,
       chunkSize: config.settings.readableChunkSize,
-      wake: () => driver.wake(),
+      wake: () => this.#paths.driver.wake(),
       release: (stream) => this.#streams.release(stream),
       meta: () => this.meta(),
       reasonToCode: (type, reason) => toCode(reasonToCode, type, reason),

@@ -254,6 +254,11 @@ class QUICSocket extends Emitter implements AsyncDisposable {
     return this.#lifecycle.status === 'running' && this.#running !== undefined;
   }
 
+  /** @internal What drives the connections. */
+  get driver(): Driver {
+    return this.#expectRunning().driver;
+  }
+
   /** @internal Passes events on to the object that the socket belongs to. */
   relayEventsTo(outer: Emitter): void {
     this.relayTo(outer);

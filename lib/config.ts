@@ -35,6 +35,8 @@ const clientDefault: QUICConfig = {
   maxStreamWindow: 16 * MiB,
   // 0: as many as the addon thinks fit.
   enableDgram: [true, 0, 0],
+  // What is late is worth the least; who sends too much is told.
+  dgramDrop: ['oldest', 'newest'],
   disableActiveMigration: true,
   followServer: false,
   discoverPmtu: false,
@@ -162,6 +164,10 @@ function check(settings: QUICConfig): void {
   }
   checkKeepAlive(settings);
   checkDgram(settings.enableDgram);
+  const rules: unknown[] = settings.dgramDrop;
+  if (rules.length !== 2 || !rules.every((rule) => rule === 'oldest' || rule === 'newest')) {
+    throw new errors.ErrorQUICConfig("dgramDrop is expected to be two of 'oldest' and 'newest'");
+  }
 }
 
 function checkKeepAlive({ keepAliveIntervalTime: interval, maxIdleTimeout }: QUICConfig): void {

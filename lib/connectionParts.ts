@@ -2,20 +2,16 @@ import type { ResolvedConfig } from './config';
 import type * as errors from './errors';
 import type { NativeConnection } from './native';
 import type { Host, LoggerLike, Port, StreamCodeToReason, StreamReasonToCode } from './types';
+import type { PathDriver } from './paths';
 import type QUICConnection from './QUICConnection';
-
-/** What a connection needs of whoever drives it. */
-interface ConnectionDriver {
-  /** Something may want to be sent. */
-  wake(): void;
-  /** Calls `check` at the end of each turn until it answers true. */
-  watch(check: () => boolean): void;
-}
+import type QUICSocket from './QUICSocket';
 
 /** Whom a connection belongs to. */
 interface ConnectionOwner {
   /** @internal The handshake is complete and the peer trusted: whoever wants to listen to the connection does so now. */
   onConnected(connection: QUICConnection): void;
+  /** @internal The connection has moved to another socket. */
+  onMoved?(socket: QUICSocket): void;
   /** @internal The connection ends. */
   onEnd(connection: QUICConnection, error: errors.ErrorQUICConnection): void;
 }
@@ -24,7 +20,7 @@ interface ConnectionOwner {
 type ConnectionParts = {
   type: 'client' | 'server';
   handle: NativeConnection;
-  driver: ConnectionDriver;
+  driver: PathDriver;
   config: ResolvedConfig;
   /** Where the socket is bound. */
   local: { host: Host; port: Port };
@@ -36,4 +32,4 @@ type ConnectionParts = {
   logger: LoggerLike;
 };
 
-export type { ConnectionDriver, ConnectionOwner, ConnectionParts };
+export type { ConnectionOwner, ConnectionParts };

@@ -1,5 +1,5 @@
 import type { NativeConnection } from './native';
-import type { PromiseDeconstructed } from './types';
+import type { PromiseDeconstructed, QUICConfig } from './types';
 import { onAbort, promise, quiet } from './utils/promise';
 
 /** Counters of datagrams. */
@@ -8,8 +8,10 @@ type DatagramStats = {
   sent: number;
   /** Not taken: too large, the queue full, or a peer that takes none. */
   refused: number;
+  /** Taken, and then dropped unsent for a newer one (`dgramDrop`). */
+  displaced: number;
   received: number;
-  /** Never read: the queue was full, and the oldest had to go. */
+  /** Never read: the queue was full (`dgramDrop` says which had to go). */
   dropped: number;
   /** Waiting to be read. */
   queued: number;
@@ -19,8 +21,8 @@ type DatagramStats = {
 const scratch = Buffer.allocUnsafeSlow(65_536);
 
 /**
- * Datagrams (RFC 9221) of one connection. Those that came wait to be read in a bounded queue: when it is full the oldest is
- * dropped, since what is late is worth the least.
+ * Datagrams (RFC 9221) of one connection. Those that came wait to be read in a bounded queue, those to be sent in another
+ * one inside quiche: when one is full, the oldest or the newest is dropped.
  */
 class Datagrams implements AsyncIterable<Uint8Array> {
   readonly #handle: NativeConnection;
@@ -28,12 +30,14 @@ class Datagrams implements AsyncIterable<Uint8Array> {
   #queue: Uint8Array[] = [];
   #waiting: PromiseDeconstructed<Uint8Array | null>[] = [];
   #isEnded = false;
-  readonly #counters = { sent: 0, refused: 0, received: 0, dropped: 0 };
+  readonly #drop: QUICConfig['dgramDrop'];
+  readonly #counters = { sent: 0, refused: 0, displaced: 0, received: 0, dropped: 0 };
 
-  /** `limit`: how many may wait to be read. */
-  constructor(handle: NativeConnection, limit: number) {
+  /** `limit`: how many may wait to be read; `drop`: which goes when there are too many. */
+  constructor(handle: NativeConnection, limit: number, drop: QUICConfig['dgramDrop']) {
     this.#handle = handle;
     this.#limit = limit;
+    this.#drop = drop;
   }
 
   get stats(): DatagramStats {
@@ -47,7 +51,11 @@ class Datagrams implements AsyncIterable<Uint8Array> {
 
   /** Answers whether it was taken. */
   send(data: Uint8Array): boolean {
-    const isSent = data.byteLength <= (this.maxSize ?? -1) && this.#handle.dgramSend(data);
+    const fits = data.byteLength <= (this.maxSize ?? -1);
+    if (fits && this.#drop[1] === 'oldest' && this.#handle.isDgramSendQueueFull() && this.#handle.dgramDropOldest()) {
+      this.#counters.displaced += 1;
+    }
+    const isSent = fits && this.#handle.dgramSend(data);
     this.#counters[isSent ? 'sent' : 'refused'] += 1;
     return isSent;
   }
@@ -93,10 +101,12 @@ class Datagrams implements AsyncIterable<Uint8Array> {
       first.resolveP(datagram);
       return;
     }
+    if (this.#queue.length >= this.#limit) {
+      this.#counters.dropped += 1;
+      if (this.#drop[0] === 'newest') return;
+      this.#queue.shift();
+    }
     this.#queue.push(datagram);
-    if (this.#queue.length <= this.#limit) return;
-    this.#queue.shift();
-    this.#counters.dropped += 1;
   }
 }
 

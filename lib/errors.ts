@@ -180,6 +180,11 @@ class ErrorQUICConnectionStartTimeout<T = unknown> extends ErrorQUICConnection<T
   static override description = 'QUIC Connection start timeout';
 }
 
+/** The connection can't move to another socket, or nobody answered there; it is where it was. */
+class ErrorQUICConnectionMigration<T = unknown> extends ErrorQUICConnection<T> {
+  static override description = 'QUIC Connection cannot migrate';
+}
+
 /** Settings that can't go together: keep-alive packets rarer than the idle timeout keep nothing alive. */
 class ErrorQUICConnectionConfigInvalid<T = unknown> extends ErrorQUICConnection<T> {
   static override description = 'QUIC connection invalid configuration';
@@ -336,6 +341,7 @@ export {
   ErrorQUICConnectionClosed,
   ErrorQUICConnectionStartData,
   ErrorQUICConnectionStartTimeout,
+  ErrorQUICConnectionMigration,
   ErrorQUICConnectionConfigInvalid,
   ErrorQUICConnectionLocal,
   ErrorQUICConnectionLocalTLS,

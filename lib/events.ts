@@ -14,6 +14,7 @@ import type {
   ErrorQUICStreamPeerRead,
   ErrorQUICStreamPeerWrite,
 } from './errors';
+import type { PathChange } from './paths';
 import type { Host, Port } from './types';
 import { AbstractEvent } from '@matrixai/events';
 
@@ -113,6 +114,9 @@ class EventQUICConnectionSend extends EventQUICConnection<{
  */
 class EventQUICConnectionSession extends EventQUICConnection<Uint8Array> {}
 
+/** Something happened to a path: it was validated, failed, or the connection goes another way now. */
+class EventQUICConnectionPath extends EventQUICConnection<PathChange> {}
+
 abstract class EventQUICStream<T = undefined> extends EventQUIC<T> {}
 
 class EventQUICStreamDestroy extends EventQUICStream {}
@@ -170,6 +174,7 @@ export {
   EventQUICConnectionStream,
   EventQUICConnectionSend,
   EventQUICConnectionDatagram,
+  EventQUICConnectionPath,
   EventQUICConnectionSession,
   EventQUICStream,
   EventQUICStreamDestroy,

@@ -23,6 +23,7 @@ export type { QUICSocketLimits, QUICSocketOptions, QUICSocketStats } from './QUI
 export type { StrayDatagram } from './events';
 export type { DatagramStats } from './datagrams';
 export type { ObserveOptions } from './observe';
+export type { MigrateLimits, PathChange } from './paths';
 export type { PunchAttempt, PunchOptions, PunchResult, PunchStats } from './punch';
 export type { TLSInfo } from './tls';
 export type { NativeLogLevel } from './logging';

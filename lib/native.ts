@@ -2,6 +2,7 @@
 import type {
   ChainFailure,
   Connection as NativeConnection,
+  DetachedConnection,
   ConnectionStats,
   EndpointOptions,
   EndpointStats,
@@ -132,6 +133,7 @@ export type {
 export type {
   ChainFailure,
   NativeConnection,
+  DetachedConnection,
   ConnectionStats,
   EndpointOptions,
   EndpointStats,

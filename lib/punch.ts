@@ -134,7 +134,11 @@ class Punch {
   #onPunch(from: RemoteInfo, nonce: Uint8Array): void {
     const isOurs = Buffer.compare(nonce, this.#nonce) === 0;
     const isNear = this.#attempts.some((attempt) => attempt.host === from.host);
-    if ((isOurs || isNear) && this.#find(from) === undefined) this.#adopt(from);
+    if (!isOurs && !isNear) return;
+    const attempt = this.#find(from);
+    if (attempt === undefined) this.#adopt(from);
+    // What we sent before may have met a NAT that wasn't open yet: now it is.
+    else this.#send(attempt);
   }
 
   #onAnything(from: RemoteInfo): void {

@@ -151,6 +151,11 @@ type QUICConfig = {
   /** Datagrams (RFC 9221): whether, and how many wait at most to be received and to be sent (0 = 1024). */
   enableDgram: [enabled: boolean, receiveQueueLength: number, sendQueueLength: number];
   /**
+   * Which datagram is dropped when the queue is full, of those received and of those to be sent: the `'oldest'` that waits, or
+   * the `'newest'`, which has just come.
+   */
+  dgramDrop: [receive: 'oldest' | 'newest', send: 'oldest' | 'newest'];
+  /**
    * Don't move a connection of ours to another socket (`connection.migrate`), and ask the peer not to move either: what
    * comes from one that does it nevertheless is dropped. A rebinding NAT is followed all the same.
    */

@@ -143,3 +143,25 @@ fn a_client_that_moves_although_asked_not_to_is_not_heard() {
     assert_eq!(pair.server.endpoint.stats.migrations_refused, count);
     assert!(pair.server.transmit().is_empty());
 }
+
+#[test]
+fn a_connection_can_move_as_often_as_it_has_ids() {
+    let (mut pair, client, server) = Pair::connected();
+    for index in 0..7 {
+        let key = key_of(&client);
+        assert!(client.borrow().live().expect("live").available_dcids() > 0);
+        let detached = pair.client.endpoint.detach(key).expect("the server lets us go");
+        let address = format!("127.0.0.3:{}", 4001 + index);
+        pair.client = End::new(&address, EndpointSettings::default());
+        pair.client
+            .endpoint
+            .attach(detached, Instant::now())
+            .expect("spare ids");
+        route(&mut pair);
+        write(&client, 4 * index, b"request", true);
+        pair.run_until(|_| drain(&server, 4 * index) == Read::Data { bytes: 7, fin: true });
+        write(&server, 4 * index, b"answer", true);
+        pair.run_until(|_| drain(&client, 4 * index) == Read::Data { bytes: 6, fin: true });
+    }
+    assert_eq!(client.borrow().live().expect("live").available_dcids(), 0);
+}

@@ -98,6 +98,16 @@ fn a_client_may_come_back_to_where_it_was() {
 
 #[test]
 fn a_download_goes_on_after_a_rebinding() {
+    download(|index| SocketAddr::from(([127, 0, 0, 1], 2_000 + index)));
+}
+
+#[test]
+fn a_download_goes_on_from_one_ip_address_to_another() {
+    download(|index| SocketAddr::from(([127, 0, 1, 1 + index as u8], 2_000)));
+}
+
+/// Moves the client five times while it downloads; what is under way is lost each time.
+fn download(place: impl Fn(u16) -> SocketAddr) {
     let (mut pair, client, server) = Pair::connected();
     write(&client, 0, b"send me", true);
     // First the other way, so that many bytes of acknowledgements were sent, which nobody acknowledges.
@@ -107,7 +117,7 @@ fn a_download_goes_on_after_a_rebinding() {
         pair.run();
         drain(&server, 2);
     }
-    let mut port = 2_000;
+    let mut moves = 0;
     let (mut sent, mut got) = (0, 0);
     pair.run_until(|pair| {
         if sent < 1_000_000 {
@@ -118,17 +128,17 @@ fn a_download_goes_on_after_a_rebinding() {
         }
         let (bytes, fin) = read(&client, 0);
         got += bytes.len();
-        if got / 200_000 > port - 2_000 {
+        if got / 200_000 > usize::from(moves) {
             // What is under way is lost with the old mapping.
-            port += 1;
+            moves += 1;
             drop(pair.server.transmit());
-            rebind(pair, SocketAddr::from(([127, 0, 0, 1], port as u16)));
+            rebind(pair, place(moves));
             // The client has something to say, as it does with keep-alive.
             client.borrow_mut().send_ack_eliciting(None).expect("live");
         }
         fin
     });
-    assert_eq!((got, port), (1_000_000, 2_005));
+    assert_eq!((got, moves), (1_000_000, 5));
 }
 
 #[test]

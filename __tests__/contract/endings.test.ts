@@ -88,7 +88,8 @@ function listen(target: Parameters<typeof recordEvents>[0], own: 'Connection' | 
 }
 
 test.each(Object.entries(endings))('%s', async (_, { end, near, far, data, told }) => {
-  const quiet = { maxIdleTimeout: 500 };
+  // Without tickets: a session is told when it comes.
+  const quiet = { maxIdleTimeout: 500, resumption: 'never' as const };
   await using pair = await createPair({ client: quiet, server: quiet });
   const heard = {
     near: listen(pair.near, 'Connection'),
@@ -126,7 +127,7 @@ describe('a shared socket that is stopped by force', () => {
     'under the %s ends its side at once, and the other by silence',
     async (of) => {
       await using socket = await startSocket();
-      const quiet = { maxIdleTimeout: 500 };
+      const quiet = { maxIdleTimeout: 500, resumption: 'never' as const };
       await using pair = await createPair({ [`${of}Socket`]: socket, client: quiet, server: quiet });
       const [mine, other] = of === 'client' ? [pair.near, pair.far] : [pair.far, pair.near];
       const owner = of === 'client' ? listen(pair.client, 'Client') : listen(pair.server, 'Server');

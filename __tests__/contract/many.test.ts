@@ -1,7 +1,7 @@
 // Much at once and much in turn: nothing hangs, and every end arrives.
 
 import { randomBytes } from 'node:crypto';
-import type { QUICConnection, QUICServer , QUICSocket} from '../../lib';
+import type { QUICConnection, QUICServer, QUICSocket } from '../../lib';
 import { QUICClient, events } from '../../lib';
 import { authority, createPair, echo, readAll, startSocket } from '../helpers/pair';
 

@@ -43,6 +43,18 @@ test('one that does not fit into the buffer stays', () => {
   expect(server.dgramRecv(Buffer.alloc(10))).toBe(10);
 });
 
+test('the oldest in a full queue to send from makes room', () => {
+  const pair = connected(10, 2);
+  const { server } = flushing(pair, ({ client }) => {
+    expect(client.dgramDropOldest()).toBe(false);
+    for (const n of [1, 2]) client.dgramSend(Buffer.from([n]));
+    expect(client.dgramDropOldest()).toBe(true);
+    expect(client.dgramSend(Buffer.from([3]))).toBe(true);
+  });
+  const received = [server.dgramRecv(buffer), buffer[0], server.dgramRecv(buffer), buffer[0]];
+  expect(received).toEqual([1, 2, 1, 3]);
+});
+
 test('a full queue to send from takes no more', () => {
   const { client } = connected(10, 2);
   expect(client.isDgramSendQueueFull()).toBe(false);

@@ -1,7 +1,8 @@
 import type { Address, PathEvent } from '../../index.js';
 
 import type { Packet } from '../helpers/rawPair';
-import { CLIENT, RawPair, SERVER, codeOf, newId } from '../helpers/rawPair';
+import { Endpoint } from '../../index.js';
+import { CLIENT, RawPair, SERVER, baseConfig, codeOf, newId } from '../helpers/rawPair';
 
 const ELSEWHERE: Address = { host: '10.0.0.7', port: 7777 };
 
@@ -232,3 +233,39 @@ describe('path MTU discovery', () => {
     expect(pair.sent.slice(before).map(({ bytes }) => bytes)).toContain(1500);
   });
 });
+
+test.each([true, false])('an endpoint follows its server to another address: %s', (follows) => {
+  const [client, server] = [new Endpoint(), new Endpoint()];
+  for (const endpoint of [client, server]) endpoint.setChangesBuffer(new Float64Array(3 * 64));
+  client.setLocalAddress(CLIENT.host, CLIENT.port);
+  server.setLocalAddress(SERVER.host, SERVER.port);
+  server.listen(baseConfig('server'));
+  const config = baseConfig('client');
+  config.setFollowServer(follows);
+  const connection = client.connect(config, SERVER.host, SERVER.port);
+  let serverIs = SERVER;
+  const [data, layout] = [Buffer.alloc(65_536), new Int32Array(3 * 32)];
+  const carry = (from: Endpoint, to: Endpoint, seenAs: Address): boolean => {
+    const count = from.transmit(data, layout);
+    for (let i = 0; i < count; i++) layout[3 * i + 2] = to.internAddress(seenAs.host, seenAs.port);
+    return to.receive(data, layout, count) >= 0 && count > 0;
+  };
+  const run = (): void => {
+    while (carry(client, server, CLIENT) || carry(server, client, serverIs));
+  };
+  run();
+  expect(connection.isEstablished()).toBe(true);
+  serverIs = ELSEWHERE;
+  const [key] = Array.from({ length: 8 }, (_, i) => i).filter((i) => isConnection(server, i));
+  server.connection(key).sendAckEliciting();
+  run();
+  expect(connection.remoteAddress()).toEqual(follows ? ELSEWHERE : SERVER);
+});
+
+function isConnection(endpoint: Endpoint, key: number): boolean {
+  try {
+    return endpoint.connection(key).isEstablished();
+  } catch {
+    return false;
+  }
+}

@@ -223,7 +223,7 @@ describe('while a verdict is pending', () => {
 
   test('the handshake timeout of each side is its own', async () => {
     const judge = new Judge();
-    await using server = await startServer({ verifyCallback: judge.callback, handshakeTimeout: 400 });
+    await using server = await startServer({ verifyCallback: judge.callback, handshakeTimeout: 1000 });
     await using client = await dial(server);
     const signal = await judge.asked.p;
     const { detail } = await nextEvent<events.EventQUICConnectionError>(

@@ -8,6 +8,7 @@
 'use strict';
 
 const { spawnSync } = require('node:child_process');
+const { randomBytes } = require('node:crypto');
 const process = require('node:process');
 
 /** Addresses in the public segment, on which a rendezvous may listen. */
@@ -25,10 +26,8 @@ const KINDS = {
   firewall: {},
 };
 
-let count = 0;
-
 class Lab {
-  #name = `pq${process.pid}-${(count += 1)}`;
+  #name = `pq${process.pid}-${randomBytes(3).toString('hex')}`;
   #namespaces = [];
   /** Of each network, what is connected to the public segment. */
   #edges = new Map();

@@ -15,6 +15,7 @@ connect directly, check each other's identity, and move a file.
   --out DIR        where to leave the file that was received (default: a temporary folder, removed at the end)
   --port PORT      UDP port of the rendezvous (default: a free one)
   --timeout S      give up after so many seconds (default: 120)
+  --nat            put each peer behind a NAT of its own, in network namespaces: needs Linux, root, iproute2 and nftables
   --impostor       B is somebody else, behind the address of the one whom A wants: A must refuse it
   --unknown        A asks for somebody who never registered: an error
   --help
@@ -49,6 +50,7 @@ function parse(args) {
         out: { type: 'string' },
         port: { type: 'string', default: '0' },
         timeout: { type: 'string', default: '120' },
+        nat: { type: 'boolean', default: false },
         impostor: { type: 'boolean', default: false },
         unknown: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },

@@ -5,7 +5,7 @@ import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { encode, decode, readMessage } from './messages.mjs';
+import { encode, decode, readMessage } from '../../rendezvous/messages.mjs';
 
 const CHUNK_BYTES = 256 * 1024;
 

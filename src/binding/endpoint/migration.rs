@@ -20,7 +20,7 @@ impl Endpoint {
     /// dropped.
     ///
     /// Throws `MigrationDisabled` if the server wants no migration, `InvalidState` if the connection isn't up or is a
-    /// server's, `OutOfIdentifiers` while the server has given us no spare connection id, and `UnknownConnection`.
+    /// server's, and `UnknownConnection`.
     #[napi]
     pub fn detach(&mut self, key: f64) -> Result<DetachedConnection> {
         let key = number::size("key", key, number::ANY)?;
@@ -28,7 +28,8 @@ impl Endpoint {
     }
 
     /// Takes a connection in and moves it to our address (RFC 9000 §9): path events tell whether the new path works.
-    /// Answers its key here.
+    /// Answers its key here. Throws `OutOfIdentifiers` while the server has given us no spare connection id: look at
+    /// `availableDcids` before; the connection can then be detached again.
     #[napi]
     pub fn attach(&mut self, detached: &mut DetachedConnection) -> Result<f64> {
         let Some(inner) = detached.inner.take() else {

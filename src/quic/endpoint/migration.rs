@@ -2,7 +2,8 @@
 //!
 //! An endpoint has one socket, so a client's connection that changes its socket changes its endpoint: it is detached from
 //! the one, with all that is remembered of it, and attached to the other, where quiche makes a path of the new address.
-//! What still comes to the old socket is lost, like what is under way when a network goes.
+//! quiche keeps the paths that were left, each with a connection id of the peer: so many ids, so many sockets that a
+//! connection can move to. What still comes to the old socket is lost, like what is under way when a network goes.
 
 use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
@@ -65,9 +66,6 @@ impl Endpoint {
             if params.is_some_and(|params| params.disable_active_migration) {
                 return Err(Error::MigrationDisabled);
             }
-            if quiche.available_dcids() == 0 && quiche.path_stats().count() < 2 {
-                return Err(quiche::Error::OutOfIdentifiers.into());
-            }
         }
         self.forget(key);
         let slot = self.slots.remove(key);
@@ -109,8 +107,9 @@ impl Endpoint {
         migrated.map(|()| key)
     }
 
-    /// Whether a datagram shows that the peer has moved by itself, which it was asked not to: a rebinding NAT changes the
-    /// address alone, a peer that moves takes a new connection id as well (RFC 9000 §9.5).
+    /// Whether a datagram shows that the peer has moved by itself, which it was asked not to: a rebinding NAT, or a host that
+    /// gets another address, changes the address alone; a peer that moves takes a new connection id as well (RFC 9000
+    /// §9.5).
     pub(super) fn refuses_move(&mut self, key: usize, datagram: &[u8], from: SocketAddr) -> bool {
         let slot = &mut self.slots[key];
         if !slot.refuses_migration || slot.phase != Phase::Connected || !packet::is_short(datagram[0]) {
@@ -120,10 +119,7 @@ impl Endpoint {
         match &mut slot.last_spoken {
             Some((last_id, last_from)) if last_id == id => *last_from = from,
             Some((last_id, last_from)) if *last_from == from => *last_id = id.to_vec(),
-            Some(_) => {
-                self.stats.migrations_refused += 1;
-                return true;
-            }
+            Some(_) => return true,
             none => *none = Some((id.to_vec(), from)),
         }
         false

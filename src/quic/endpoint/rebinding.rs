@@ -1,13 +1,14 @@
 //! Follows a peer whose NAT gave it another port, however often.
 //!
 //! quiche makes a path of every new address and gives it a connection id for good: after as many rebindings as there are
-//! ids it drops all packets in silence. So a change of the port alone is kept from it: the peer stays at the address that
-//! quiche knows (inside), and datagrams are re-addressed here, to and from where the peer is now (outside). RFC 9000 §9.4
-//! allows to keep the congestion state of such a path. A change of the IP address is a new path for quiche, as long as it
-//! has room for one.
+//! ids it drops all packets in silence. And what was under way on the path before, it only sends again two packets at a
+//! time, with ever longer pauses. So a change of address is kept from it: the peer stays at the address that quiche knows
+//! (inside), and datagrams are re-addressed here, to and from where the peer is now (outside). RFC 9000 §9.4 allows to keep
+//! the congestion state where the port alone has changed; where the IP address has changed as well, loss must teach it.
+//! A peer that moves by itself (RFC 9000 §9.5) is treated alike: better that whoever watches both networks can tell that the
+//! connection is the same one than that it stands still.
 //!
-//! A client follows its server only where it is told to (`follow_server`): then all of the server's changes of address are kept
-//! from quiche, since it drops what comes from a server elsewhere.
+//! A client follows its server only where it is told to (`follow_server`).
 //!
 //! RFC 9000 §9.3 wants the peer's new address validated, so that nobody can direct our packets at a victim. Only a packet
 //! that is authentic and new moves the peer, and then it is on probation: we send at most three times what came from
@@ -25,8 +26,6 @@ use crate::quic::path::Alias;
 
 /// RFC 9000 §8.1.
 const AMPLIFICATION: usize = 3;
-/// Paths that quiche may have before further addresses are kept from it: one less than the ids it can have.
-const MAX_PATHS: usize = 7;
 /// What a peer may wait before it acknowledges (RFC 9000 §18.2, the default), and the granularity of timers (RFC 9002
 /// §6.1.2).
 const MAX_ACK_DELAY: Duration = Duration::from_millis(25);
@@ -76,20 +75,15 @@ impl Endpoint {
             return None;
         }
         let quiche = connection.live().ok()?;
-        let mut paths = 0;
         let mut active = None;
         for path in quiche.path_stats() {
             // A path that quiche knows under this very address, unless the peer has left it behind.
             if path.peer_addr == from && connection.alias.is_none_or(|alias| alias.inside != from) {
                 return None;
             }
-            paths += 1;
             active = if path.active { Some(path.peer_addr) } else { active };
         }
-        let active = active?;
-        // quiche knows no client whose server moves.
-        let is_kept = slot.admitted_from.is_none() || active.ip() == from.ip() || paths >= MAX_PATHS;
-        is_kept.then_some(active)
+        active
     }
 
     /// The peer has spoken from `outside`, and truly: it is there now.

@@ -79,6 +79,7 @@ impl Endpoint {
     pub(super) fn deliver(&mut self, key: usize, datagram: &mut [u8], from: SocketAddr, now: Instant) {
         let Some(to) = self.local else { return };
         if self.refuses_move(key, datagram, from) {
+            self.stats.migrations_refused += 1;
             return;
         }
         let rebound = self.rebound(key, datagram, from);
