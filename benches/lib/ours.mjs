@@ -56,7 +56,8 @@ export function ours({ notes, wrap = wrapLean, socketOptions = {}, judge = true 
     enableDgram: [ctx.workload === 'dgram', 4096, 4096],
   });
   const start = async (ctx) => {
-    const socket = new QUICSocket(socketOptions);
+    // All come from one address here.
+    const socket = new QUICSocket({ maxConnectionsPerAddress: 65_536, ...socketOptions });
     await socket.start({ host: ctx.host, port: 0 });
     return socket;
   };
