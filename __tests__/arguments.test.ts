@@ -1,5 +1,6 @@
 import { createPair, echo, readAll } from './helpers/pair';
-import { events } from '../lib';
+import type { QUICSocketOptions } from '../lib';
+import { QUICClient, QUICSocket, errors, events } from '../lib';
 
 /** What JavaScript lets callers hand over, where bytes are wanted. */
 const notBytes: unknown[] = ['text', undefined, null, 5, {}, [1, 2], new ArrayBuffer(4), new Uint16Array(4)];
@@ -47,4 +48,39 @@ test.each([
   await expect(pair.client.destroy(options)).rejects.toThrow(error);
   await expect(pair.server.stop(options)).rejects.toThrow(error);
   expect([isTold, pair.client.closed, pair.server.closed]).toEqual([false, false, false]);
+});
+
+test.each<Record<string, unknown>>([
+  { retry: 'Sometimes' },
+  { retryThreshold: -1 },
+  { maxConnections: 'many' },
+  { tokenKey: 'text' },
+  { recvBufferSize: -1 },
+  { sendBufferSize: 1.5 },
+  { transport: 'fast' },
+  { answersObserve: 'yes' },
+])('a socket with %p is not started, and binds nothing', async (options) => {
+  let isBound = false;
+  const socket = new QUICSocket({
+    ...(options as QUICSocketOptions),
+    openTransport: () => {
+      isBound = true;
+      throw new Error('never');
+    },
+  });
+  await expect(socket.start()).rejects.toBeInstanceOf(errors.ErrorQUICConfig);
+  expect([isBound, socket.closed]).toEqual([false, true]);
+});
+
+test.each<Record<string, unknown>>([
+  { ca: 5 },
+  { key: 5, cert: 5 },
+  { verifyCallback: 5 },
+  { applicationProtos: [] },
+  { applicationProtos: 'quic' },
+  { enableDgram: true },
+  { grease: 'yes' },
+])('nobody is dialled with %p', async (config) => {
+  const dial = QUICClient.createQUICClient({ host: '127.0.0.1', port: 1, config: config });
+  await expect(dial).rejects.toBeInstanceOf(errors.ErrorQUICConfig);
 });

@@ -5,6 +5,7 @@ import type { TransportChoice } from './transport/open';
 import type { ObserveOptions } from './observe';
 import type { PunchOptions, PunchResult, PunchStats } from './punch';
 import type { Host, LoggerLike, Port, RemoteInfo, ResolveHostname, SocketType } from './types';
+import { refusalsNamed } from './config';
 import Driver from './Driver';
 import * as errors from './errors';
 import * as events from './events';
@@ -138,6 +139,7 @@ class QUICSocket extends Emitter implements AsyncDisposable {
    * @param options.port - default 0: the system chooses
    * @param options.reuseAddr - let others bind the same port; default false
    * @param options.ipv6Only - let `::` mean IPv6 alone; default false
+   * @throws {errors.ErrorQUICConfig} an option of the socket can't be
    * @throws {errors.ErrorQUICHostInvalid} the name can't be resolved
    * @throws {errors.ErrorQUICPortInvalid}
    * @throws {errors.ErrorQUICSocketInvalidBindAddress} the system doesn't let us have this address
@@ -145,8 +147,9 @@ class QUICSocket extends Emitter implements AsyncDisposable {
   async start(options: { host?: string; port?: number; reuseAddr?: boolean; ipv6Only?: boolean } = {}): Promise<void> {
     return this.#lifecycle.start(async () => {
       this.tell(events.EventQUICSocketStart, undefined);
-      const transport = await this.#open(options);
-      this.#running = this.#run(transport);
+      // First, since it may refuse an option: nothing is bound then.
+      const endpoint = createEndpoint(this.#options);
+      this.#running = this.#run(endpoint, await this.#open(options));
       this.#closed = promise();
       this.#logger.info(`Started QUICSocket on ${address.buildAddress(this.host, this.port)}`);
       this.tell(events.EventQUICSocketStarted, undefined);
@@ -350,10 +353,8 @@ class QUICSocket extends Emitter implements AsyncDisposable {
     }
   }
 
-  #run(transport: Transport): Running {
-    const endpoint = new Endpoint(endpointOptions(this.#options));
+  #run(endpoint: Endpoint, transport: Transport): Running {
     endpoint.setLocalAddress(transport.address.host, transport.address.port);
-    endpoint.setAnswersQuestions(this.#options.answersObserve ?? false);
     const driver = new Driver(endpoint, transport, this.#driverHost());
     driver.setReferenced(this.#isReferenced);
     this.#punchStats = noPunches();
@@ -431,6 +432,24 @@ class QUICSocket extends Emitter implements AsyncDisposable {
     this.#running?.driver.setReferenced(isReferenced);
     return this;
   }
+}
+
+function createEndpoint(options: QUICSocketOptions): Endpoint {
+  for (const name of ['recvBufferSize', 'sendBufferSize'] as const) {
+    const size = options[name] ?? 0;
+    if (!Number.isInteger(size) || size < 0) {
+      throw new errors.ErrorQUICConfig(`${name} is ${size}: expected bytes, an integer from 0 on`);
+    }
+  }
+  const { transport = 'auto', answersObserve = false } = options;
+  if (!['auto', 'portable'].includes(transport)) {
+    throw new errors.ErrorQUICConfig(`transport is ${transport}: expected 'auto' or 'portable'`);
+  }
+  return refusalsNamed(() => {
+    const endpoint = new Endpoint(endpointOptions(options));
+    endpoint.setAnswersQuestions(answersObserve);
+    return endpoint;
+  });
 }
 
 /** The addon's part of the options. */

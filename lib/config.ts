@@ -100,7 +100,7 @@ function resolveConfig(
 ): ResolvedConfig {
   const settings = { ...defaults, ...withoutUndefined(input) };
   check(settings);
-  const pems = { key: collectPEMs(settings.key), cert: collectPEMs(settings.cert), ca: collectPEMs(settings.ca) };
+  const pems = { key: pemsOf('key', settings), cert: pemsOf('cert', settings), ca: pemsOf('ca', settings) };
   if (pems.key.length !== pems.cert.length) {
     throw new errors.ErrorQUICConfig(`${pems.key.length} keys don't match ${pems.cert.length} certificate chains`);
   }
@@ -149,6 +149,14 @@ function withoutUndefined(input: Partial<QUICConfig>): Partial<QUICConfig> {
   return Object.fromEntries(Object.entries(input).filter(([, value]: [string, unknown]) => value !== undefined));
 }
 
+function pemsOf(name: 'key' | 'cert' | 'ca', settings: QUICConfig): string[] {
+  try {
+    return collectPEMs(settings[name]);
+  } catch (cause) {
+    throw new errors.ErrorQUICConfig(`${name} is expected to be PEM, as text or bytes, or a list of such`, { cause });
+  }
+}
+
 function check(settings: QUICConfig): void {
   for (const [name, [least, most]] of Object.entries(ranges)) {
     const value = settings[name as keyof typeof ranges];
@@ -156,11 +164,18 @@ function check(settings: QUICConfig): void {
       throw new errors.ErrorQUICConfig(`${name} is ${String(value)}: expected an integer from ${least} to ${most}`);
     }
   }
+  if (!['undefined', 'function'].includes(typeof settings.verifyCallback)) {
+    throw new errors.ErrorQUICConfig('verifyCallback is expected to be a function');
+  }
   if (settings.verifyCallback !== undefined && !settings.verifyPeer) {
     throw new errors.ErrorQUICConfig('verifyCallback without verifyPeer would never be asked');
   }
   if (![undefined, 'never', 'trustTicket'].includes(settings.resumption)) {
     throw new errors.ErrorQUICConfig(`resumption is ${settings.resumption}: expected 'never' or 'trustTicket'`);
+  }
+  // RFC 9001 §8.1: without a protocol in common there is no connection.
+  if (!Array.isArray(settings.applicationProtos) || settings.applicationProtos.length === 0) {
+    throw new errors.ErrorQUICConfig('applicationProtos is expected to be a list of at least one protocol');
   }
   checkKeepAlive(settings);
   checkDgram(settings.enableDgram);
@@ -179,7 +194,7 @@ function checkKeepAlive({ keepAliveIntervalTime: interval, maxIdleTimeout }: QUI
 }
 
 function checkDgram(enableDgram: QUICConfig['enableDgram']): void {
-  const [isEnabled, ...lengths] = enableDgram as [unknown, number, number];
+  const [isEnabled, ...lengths] = (Array.isArray(enableDgram) ? enableDgram : []) as [unknown, number, number];
   if (typeof isEnabled !== 'boolean' || !lengths.every((length) => Number.isInteger(length) && length >= 0)) {
     throw new errors.ErrorQUICConfig('enableDgram is expected to be [boolean, queue length, queue length]');
   }
@@ -264,4 +279,4 @@ function shorter(ms: number, other: number): number {
 }
 
 export type { ResolvedConfig };
-export { DATAGRAM_QUEUE, clientDefault, serverDefault, minIdleTimeout, resolveConfig };
+export { DATAGRAM_QUEUE, clientDefault, serverDefault, minIdleTimeout, refusalsNamed, resolveConfig };
