@@ -15,7 +15,7 @@ pub struct Entry {
     pub offset: usize,
     /// How many bytes.
     pub length: usize,
-    /// Number of the address in the [`AddressBook`](super::address::AddressBook).
+    /// Number of the address in the [`AddressBook`].
     pub address: u32,
 }
 
