@@ -48,6 +48,12 @@ pub struct Config {
     /// Whether peers are asked not to migrate, as set by
     /// [`set_disable_active_migration`](Self::set_disable_active_migration).
     pub(super) disable_active_migration: bool,
+    /// Whether an endpoint tells of a connection as soon as early data can flow (RFC 9001 §4.6), and shows a server what
+    /// came early, instead of when the handshake is complete. Early data can be replayed (RFC 9001 §9.2).
+    pub connects_early: bool,
+    /// Server: takes early data only with tickets that were handed out under the same bytes. RFC 9000 §7.4.1 wants this for
+    /// what clients remember of a server: its limits.
+    pub early_data_context: Option<Vec<u8>>,
     /// Opens the qlog file of a connection.
     pub qlog: Option<OpenSink>,
     /// Opens the file that takes TLS secrets in SSLKEYLOGFILE format.
@@ -124,6 +130,8 @@ impl Config {
             max_streams_uni: 0,
             follow_server: false,
             disable_active_migration: false,
+            connects_early: false,
+            early_data_context: None,
             qlog: None,
             key_log: None,
         }

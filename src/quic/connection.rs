@@ -175,6 +175,9 @@ impl Connection {
         let trace_id = quiche.trace_id().to_owned();
         let examiner = Examiner::install(quiche.as_mut(), config.verification, is_server);
         tls::shed_after_handshake(quiche.as_mut());
+        if let Some(context) = config.early_data_context.as_deref().filter(|_| is_server) {
+            tls::bind_early_data(quiche.as_mut(), context);
+        }
         if let Some(sink) = config.key_log.as_ref().and_then(|open| open(&trace_id)) {
             quiche.set_keylog(sink);
         }
