@@ -2,6 +2,9 @@ import type { PEMs } from '../types';
 
 const BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[^-]*-----END \1-----/g;
 
+/** RFC 7468 §5.1 and an old name of the same, as BoringSSL reads them. */
+const CERTIFICATES = new Set(['CERTIFICATE', 'X509 CERTIFICATE']);
+
 /** The elements of a PEM setting as text, each ending with a line break. */
 function collectPEMs(pems?: PEMs): string[] {
   if (pems === undefined) return [];
@@ -24,6 +27,12 @@ function pemsToDERs(pems: string[]): Uint8Array[] {
   return pems.flatMap((pem) => [...pem.matchAll(BLOCK)]).map(([block]) => blockToDER(block));
 }
 
+/** The bytes of every certificate among the PEM blocks: a key that stands beside them stays where it is. */
+function certificatesIn(pems: string[]): Uint8Array[] {
+  const blocks = pems.flatMap((pem) => [...pem.matchAll(BLOCK)]);
+  return blocks.filter(([, label]) => CERTIFICATES.has(label)).map(([block]) => blockToDER(block));
+}
+
 function blockToDER(block: string): Uint8Array {
   const lines = block.split(/\r?\n/).map((line) => line.trim());
   const isBody = (line: string) => line !== '' && !line.startsWith('-----') && !line.includes(':');
@@ -38,4 +47,4 @@ function derToPEM(der: Uint8Array): string {
   return ['-----BEGIN CERTIFICATE-----', ...lines, '-----END CERTIFICATE-----', ''].join('\n');
 }
 
-export { collectPEMs, pemToDER, pemsToDERs, derToPEM };
+export { collectPEMs, pemToDER, pemsToDERs, certificatesIn, derToPEM };

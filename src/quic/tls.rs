@@ -140,8 +140,8 @@ pub(super) fn refused(setting: &'static str, error: &ErrorStack) -> Error {
 fn advice(setting: &str) -> &'static str {
     match setting {
         "key" => {
-            "is no private key that can be read: give one in PEM form, unencrypted, that begins with BEGIN PRIVATE KEY (PKCS#8), \
-             BEGIN RSA PRIVATE KEY or BEGIN EC PRIVATE KEY"
+            "is no private key that can be read: give one in PEM form, unencrypted, as PKCS#8 (PRIVATE KEY), RSA PRIVATE KEY or EC \
+             PRIVATE KEY"
         }
         "cert" => "holds a certificate that can't be read: give a chain in PEM form, the leaf first",
         "ca" => "holds a certificate that can't be read: give trust anchors in PEM form",
