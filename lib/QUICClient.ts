@@ -20,7 +20,7 @@ import { domainToASCII } from 'node:url';
 import { clientDefault, resolveConfig } from './config';
 import * as errors from './errors';
 import * as events from './events';
-import { silent } from './logging';
+import { toLogger } from './logging';
 import { messageOf, nativeCode } from './native';
 import QUICConnection from './QUICConnection';
 import QUICSocket from './QUICSocket';
@@ -218,7 +218,7 @@ async function create(
 type Target = { host: Host; udpType: 'udp4' | 'udp6'; port: Port; serverName: string; config: ResolvedConfig };
 
 async function dial(options: QUICClientOptions, signal: AbortSignal): Promise<QUICClient> {
-  const logger = options.logger ?? silent;
+  const logger = toLogger(options.logger);
   const isSocketShared = options.socket !== undefined;
   const socket = options.socket ?? new QUICSocket({ resolveHostname: options.resolveHostname, logger });
   signal.throwIfAborted();
@@ -275,7 +275,7 @@ function connect(options: QUICClientOptions, socket: QUICSocket, target: Target)
   const { config, serverName, port, udpType } = target;
   const invalid = errors.ErrorQUICClientInvalidHost;
   const host = validateTarget(socket.host, socket.type, target.host, udpType, invalid);
-  const logger = (options.logger ?? silent).getChild(QUICConnection.name);
+  const logger = toLogger(options.logger).getChild(QUICConnection.name);
   const { reasonToCode, codeToReason } = options;
   const at = { host: socket.host, port: socket.port };
   return socket.dial(config.native, host, port, serverName, (handle, driver) => {

@@ -4,23 +4,31 @@ import { createHash } from 'node:crypto';
 import { isUint8Array } from 'node:util/types';
 import * as errors from './errors';
 import { NativeConfig, messageOf, nativeCode } from './native';
+import { closest } from './utils/closest';
 import { earlyDataContext, tlsSettings } from './tlsSettings';
 import { certificatesIn, collectPEMs } from './utils/pem';
 
 const MiB = 1024 * 1024;
 
-/** Defaults of a connection, client's side. */
-const clientDefault: QUICConfig = {
+/** Defaults of a connection, client's side; every setting is among them. */
+const clientDefault: { [name in keyof Required<QUICConfig>]: QUICConfig[name] } = {
+  // Node's roots, where nothing else judges the peer.
+  ca: undefined,
+  key: undefined,
+  cert: undefined,
   // The addon's list: Ed25519, ECDSA with SHA-256, 384, 512, RSA-PSS and RSA with the same.
   sigalgs: undefined,
   // BoringSSL's own: X25519MLKEM768, X25519, P-256, P-384.
   groups: undefined,
   verifyPeer: true,
+  verifyCallback: undefined,
   // Tickets, but not where a callback judges.
   resumption: undefined,
   ticketLifetime: 3_600_000,
   // Random ones of BoringSSL, which changes them every two days.
   ticketKeys: undefined,
+  logKeys: undefined,
+  qlogDirectory: undefined,
   grease: true,
   keepAliveIntervalTime: undefined,
   maxIdleTimeout: 0,
@@ -103,7 +111,9 @@ function resolveConfig(
   input: Partial<QUICConfig>,
   handshakeTimeout = Infinity,
 ): ResolvedConfig {
-  const settings = { ...defaults, ...withoutUndefined(input) };
+  const given = withoutUndefined(input);
+  expectKnown(Object.keys(given));
+  const settings = { ...defaults, ...given };
   check(settings);
   const pems = { key: pemsOf('key', settings), cert: pemsOf('cert', settings), ca: pemsOf('ca', settings) };
   if (pems.key.length !== pems.cert.length) {
@@ -152,6 +162,15 @@ function shared(settings: QUICConfig, pems: PEMTexts, make: () => NativeConfig):
 
 function withoutUndefined(input: Partial<QUICConfig>): Partial<QUICConfig> {
   return Object.fromEntries(Object.entries(input).filter(([, value]: [string, unknown]) => value !== undefined));
+}
+
+/** A setting that is misspelt would be left at its default without a word. */
+function expectKnown(names: string[]): void {
+  const unknown = names.find((name) => !Object.hasOwn(clientDefault, name));
+  if (unknown === undefined) return;
+  const meant = closest(unknown, Object.keys(clientDefault));
+  const hint = meant === undefined ? '' : `: did you mean ${meant}?`;
+  throw new errors.ErrorQUICConfig(`there is no setting ${unknown}${hint}`);
 }
 
 function pemsOf(name: 'key' | 'cert' | 'ca', settings: QUICConfig): string[] {
