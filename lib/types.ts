@@ -71,7 +71,10 @@ type TLSVerifyContext = {
   /** Where the peer is. */
   host: Host;
   port: Port;
-  /** Aborts when the verdict is no longer wanted: the connection ended or the handshake ran out of time. */
+  /**
+   * Aborts when the verdict is no longer wanted: the connection ended or the handshake ran out of time. A server notices a
+   * client that goes away meanwhile by the idle or handshake timeout only: its farewell can't be read before the verdict.
+   */
   signal: AbortSignal;
 };
 

@@ -11,7 +11,8 @@ function collectPEMs(pems?: PEMs): string[] {
   const elements = Array.isArray(pems) ? pems : [pems];
   return elements.map((pem) => {
     const text = typeof pem === 'string' ? pem : Buffer.from(pem).toString('utf8');
-    return text.trimEnd() + '\n';
+    // Editors of Windows put a mark first, behind which BoringSSL doesn't see the first block.
+    return text.replace(/^\uFEFF/, '').trimEnd() + '\n';
   });
 }
 

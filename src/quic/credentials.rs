@@ -6,7 +6,7 @@ use boring::x509::X509;
 use foreign_types_shared::{ForeignType, ForeignTypeRef};
 
 use super::error::Result;
-use super::tls::{Credential, config, refused};
+use super::tls::{Credential, certificates, config, refused};
 
 /// Largest number of certificates in one chain of ours.
 const MAX_CHAIN_LENGTH: usize = 64;
@@ -69,10 +69,7 @@ fn matches(pattern: &str, name: &str) -> bool {
 
 fn parse(credential: &Credential) -> Result<Named> {
     let key = private_key(&credential.key)?;
-    let chain = X509::stack_from_pem(&credential.chain).map_err(|error| refused("cert", &error))?;
-    if chain.is_empty() {
-        return Err(config("cert", "holds no certificate in PEM form"));
-    }
+    let chain = certificates("cert", &credential.chain)?;
     if chain.len() > MAX_CHAIN_LENGTH {
         return Err(config("cert", "has more than 64 certificates"));
     }

@@ -89,6 +89,23 @@ pub fn context(settings: &TlsSettings) -> Result<SslContextBuilder> {
     Ok(builder)
 }
 
+/// All certificates of a PEM text.
+pub(super) fn certificates(setting: &'static str, pem: &[u8]) -> Result<Vec<X509>> {
+    let found = X509::stack_from_pem(pem).map_err(|error| refused(setting, &error))?;
+    if found.is_empty() {
+        return Err(config(setting, "holds no certificate in PEM form"));
+    }
+    // BoringSSL passes over what doesn't begin a line: a chain or a list of anchors would be shorter than it looks.
+    const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+    if pem.windows(BEGIN.len()).filter(|window| *window == BEGIN).count() > found.len() {
+        return Err(config(
+            setting,
+            "holds a certificate that doesn't begin a line of its own: BoringSSL would pass over it",
+        ));
+    }
+    Ok(found)
+}
+
 fn new_context() -> Result<SslContextBuilder> {
     // What failed earlier on this thread, as handshakes do, must not be taken for what fails now.
     drop(ErrorStack::get());
@@ -100,11 +117,7 @@ fn anchors(settings: &TlsSettings) -> Result<X509StoreBuilder> {
     // RFC 5280 §6.1.1 (d): whom the user trusts is an anchor, whoever signed it.
     store.set_flags(X509VerifyFlags::PARTIAL_CHAIN);
     for pem in &settings.ca {
-        let certificates = X509::stack_from_pem(pem).map_err(|error| refused("ca", &error))?;
-        if certificates.is_empty() {
-            return Err(config("ca", "holds no certificate in PEM form"));
-        }
-        for certificate in certificates {
+        for certificate in certificates("ca", pem)? {
             store.add_cert(&certificate).map_err(|error| refused("ca", &error))?;
         }
     }
