@@ -1,5 +1,5 @@
 import type { ConnectionOwner } from './connectionParts';
-import type { Dialled, QUICClientOptions } from './dial';
+import type { DialAttempt, Dialled, QUICClientOptions } from './dial';
 import type { SocketUser } from './QUICSocket';
 import type { ContextTimedInput, Host, LoggerLike, Port, PromiseCancellable, StopOptions } from './types';
 import type QUICConnection from './QUICConnection';
@@ -157,13 +157,12 @@ async function create(
 ): Promise<QUICClient> {
   const limits = new AbortController();
   const giveUp = (reason: unknown): void => limits.abort(reason);
-  const detach = [
-    onAbort(cancelled, giveUp),
-    onAbort(ctx.signal, giveUp),
-    onTimeout(ctx.timer, () => giveUp(new errors.ErrorQUICClientCreateTimeout('The timer ran out'))),
-  ];
+  const attempts: DialAttempt[] = [];
+  const onTime = (): void =>
+    giveUp(new errors.ErrorQUICClientCreateTimeout('The timer ran out', { data: { attempts } }));
+  const detach = [onAbort(cancelled, giveUp), onAbort(ctx.signal, giveUp), onTimeout(ctx.timer, onTime)];
   try {
-    return new QUICClient(await dial(options, limits.signal));
+    return new QUICClient(await dial(options, limits.signal, attempts));
   } finally {
     for (const stop of detach) stop();
   }

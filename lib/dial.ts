@@ -2,6 +2,7 @@
 
 import type { ResolvedConfig } from './config';
 import type { NativeConnection } from './native';
+import type { Resolved } from './utils/address';
 import type {
   Host,
   LoggerLike,
@@ -14,17 +15,21 @@ import type {
 } from './types';
 import { isIP } from 'node:net';
 import { domainToASCII } from 'node:url';
+import tryInTurn from './attempts';
 import { clientDefault, resolveConfig } from './config';
 import * as errors from './errors';
 import { silent } from './logging';
 import { messageOf, nativeCode } from './native';
 import QUICConnection from './QUICConnection';
 import QUICSocket from './QUICSocket';
-import { resolveHost, toPort, validateTarget } from './utils/address';
+import { resolveHosts, toPort, validateTargets } from './utils/address';
 import { unlessAborted } from './utils/promise';
 
 type DialOptions = {
-  /** Address or name of the server; `0.0.0.0` and `::` mean this host. */
+  /**
+   * Address or name of the server; `0.0.0.0` and `::` mean this host. Of a name all addresses that the socket reaches are
+   * tried, 250 ms apart, the families by turns (RFC 8305): the first complete handshake wins, and the others are given up.
+   */
   host: string;
   port: number;
   /** The name or address that the server's certificate should prove; default `host`. */
@@ -50,31 +55,59 @@ type QUICClientOptions = DialOptions &
   ({ localHost?: string; localPort?: number; socket?: undefined } | { socket: QUICSocket });
 
 /** Whom to dial, checked. */
-type Target = { host: Host; udpType: 'udp4' | 'udp6'; port: Port; serverName: string; config: ResolvedConfig };
+type Target = { hosts: Resolved[]; port: Port; serverName: string; config: ResolvedConfig };
+
+/** One address that was dialled: of several, `data.attempts` of what the dial rejects with tells. */
+type DialAttempt = {
+  host: Host;
+  port: Port;
+  /** Code and message of the error that it ended with. */
+  code?: string;
+  message?: string;
+};
 
 /** What a client is made of. */
 type Dialled = { socket: QUICSocket; isSocketShared: boolean; connection: QUICConnection; logger: LoggerLike };
 
-/** Dials; leaves nothing behind when it fails. */
-async function dial(options: QUICClientOptions, signal: AbortSignal): Promise<Dialled> {
+/** Dials, and notes down which addresses were tried. Leaves nothing behind when it fails. */
+async function dial(options: QUICClientOptions, signal: AbortSignal, attempts: DialAttempt[]): Promise<Dialled> {
   const logger = options.logger ?? silent;
   const isSocketShared = options.socket !== undefined;
   const socket = options.socket ?? new QUICSocket({ resolveHostname: options.resolveHostname, logger });
   signal.throwIfAborted();
   const target = await resolveTarget(options, socket, signal);
-  let connection: QUICConnection | undefined;
   try {
     if (!isSocketShared) await startOwn(socket, options);
     if (!socket.isRunning) throw new errors.ErrorQUICClientSocketNotRunning('The shared socket is not started');
     signal.throwIfAborted();
-    connection = connect(options, socket, target);
-    await unlessAborted(connection.established, signal);
+    const hosts = validateTargets(socket.host, socket.type, target.hosts, errors.ErrorQUICClientInvalidHost);
+    const start = (host: Host, over: AbortSignal): Promise<QUICConnection> => {
+      const attempt: DialAttempt = { host, port: target.port };
+      attempts.push(attempt);
+      return dialOne(() => connect(options, socket, target, host), attempt, over);
+    };
+    const discard = (late: QUICConnection): void => void late.stop();
+    const connection = await tryInTurn(hosts, { start, discard }, signal);
     if (connection.closed) throw new errors.ErrorQUICClientSocketNotRunning('The socket was stopped');
     return { socket, isSocketShared, connection, logger };
   } catch (error) {
-    await connection?.stop();
     if (!isSocketShared) await socket.stop({ force: true });
-    throw translate(error, signal, isSocketShared && !socket.isRunning);
+    throw translate(error, signal, isSocketShared && !socket.isRunning, attempts);
+  }
+}
+
+/** Resolves when the handshake is complete. */
+async function dialOne(start: () => QUICConnection, attempt: DialAttempt, over: AbortSignal): Promise<QUICConnection> {
+  let connection: QUICConnection | undefined;
+  try {
+    over.throwIfAborted();
+    connection = start();
+    await unlessAborted(connection.established, over);
+    return connection;
+  } catch (error) {
+    if (!over.aborted) Object.assign(attempt, { code: codeOf(error), message: messageOf(error) });
+    await connection?.stop();
+    throw error;
   }
 }
 
@@ -84,8 +117,8 @@ async function resolveTarget(options: QUICClientOptions, socket: QUICSocket, sig
   if (port === 0) throw new errors.ErrorQUICPortInvalid('nobody can be dialled at port 0');
   const config = resolveConfig('client', clientDefault, options.config ?? {});
   const resolve = options.resolveHostname ?? socket.resolveHostname;
-  const [host, udpType] = await unlessAborted(resolveHost(options.host, resolve), signal);
-  return { host, udpType, port, serverName: toServerName(options.serverName ?? options.host), config };
+  const hosts = await unlessAborted(resolveHosts(options.host, resolve), signal);
+  return { hosts, port, serverName: toServerName(options.serverName ?? options.host), config };
 }
 
 /** A name or an address as certificates have it: names in ASCII. */
@@ -110,10 +143,8 @@ async function startOwn(socket: QUICSocket, options: QUICClientOptions): Promise
   });
 }
 
-function connect(options: QUICClientOptions, socket: QUICSocket, target: Target): QUICConnection {
-  const { config, serverName, port, udpType } = target;
-  const invalid = errors.ErrorQUICClientInvalidHost;
-  const host = validateTarget(socket.host, socket.type, target.host, udpType, invalid);
+function connect(options: QUICClientOptions, socket: QUICSocket, target: Target, host: Host): QUICConnection {
+  const { config, serverName, port } = target;
   const logger = (options.logger ?? silent).getChild(QUICConnection.name);
   const { reasonToCode, codeToReason } = options;
   const at = { host: socket.host, port: socket.port };
@@ -135,11 +166,27 @@ function resume(handle: NativeConnection, session: Uint8Array): void {
 }
 
 /** What a failed dial rejects with. */
-function translate(error: unknown, signal: AbortSignal, hasLostSocket: boolean): unknown {
+function translate(failure: unknown, signal: AbortSignal, hasLostSocket: boolean, attempts: DialAttempt[]): unknown {
   if (signal.aborted) return signal.reason;
+  const error = failure instanceof AggregateError ? mostTelling(failure.errors) : failure;
   if (hasLostSocket && !(error instanceof errors.ErrorQUICClientSocketNotRunning)) {
     return new errors.ErrorQUICClientSocketNotRunning('The socket was stopped', { cause: error });
   }
+  const translated = translateOne(error);
+  if (attempts.length > 1 && translated instanceof errors.ErrorQUIC) {
+    translated.data = { ...translated.data, attempts };
+  }
+  return translated;
+}
+
+/** Who has answered tells more than who hasn't. */
+function mostTelling(failures: unknown[]): unknown {
+  const isSilence = (error: unknown): boolean =>
+    error instanceof errors.ErrorQUICConnectionStartTimeout || error instanceof errors.ErrorQUICConnectionIdleTimeout;
+  return failures.find((error) => !isSilence(error)) ?? failures[0];
+}
+
+function translateOne(error: unknown): unknown {
   if (error instanceof errors.ErrorQUICConnectionStartTimeout) {
     return new errors.ErrorQUICClientCreateTimeout(error.message, { cause: error });
   }
@@ -150,5 +197,9 @@ function translate(error: unknown, signal: AbortSignal, hasLostSocket: boolean):
   return error;
 }
 
-export type { Dialled, QUICClientOptions };
+function codeOf(error: unknown): string | undefined {
+  return error instanceof errors.ErrorQUIC ? error.code : nativeCode(error);
+}
+
+export type { DialAttempt, Dialled, QUICClientOptions };
 export default dial;

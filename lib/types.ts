@@ -59,8 +59,8 @@ type QUICClientCrypto = { ops: ClientCryptoOps };
 /** `key` seeds the keys of Retry tokens and of stateless resets; `ops` stays unused. */
 type QUICServerCrypto = { key: ArrayBuffer | Uint8Array; ops: ServerCryptoOps };
 
-/** Resolves a name to an IP address. */
-type ResolveHostname = (hostname: string) => string | PromiseLike<string>;
+/** Resolves a name to an IP address, or to all that it has, the preferred first. */
+type ResolveHostname = (hostname: string) => string | readonly string[] | PromiseLike<string | readonly string[]>;
 
 /** What a verify callback may want to know beside the certificates. */
 type TLSVerifyContext = {
