@@ -165,7 +165,11 @@ type QUICConfig = {
    * drop such packets, since servers have no NATs; peers do.
    */
   followServer: boolean;
-  /** Search for the largest packet that the path carries (RFC 8899), up to `maxSendUdpPayloadSize`. */
+  /**
+   * Search for the largest packet that the path carries (RFC 8899), from 1200 bytes up to `maxSendUdpPayloadSize`, and anew
+   * when it carries less. A socket of the addon (Linux) sends nothing in fragments from then on. After a move to another
+   * socket packets have 1200 bytes.
+   */
   discoverPmtu: boolean;
   /** Application protocols (ALPN), the preferred first. Both sides need one in common. */
   applicationProtos: string[];
