@@ -1262,6 +1262,8 @@ export interface EndpointStats {
   invalid: number
   /** 1-RTT datagrams held back until the peer was judged. */
   held: number
+  /** The same that were dropped, since too many were held already: loss, for their sender. */
+  heldDropped: number
   /** Packets delayed by pacing. */
   paced: number
   /** Peers that were followed to another port. */

@@ -30,6 +30,8 @@ pub trait Wire {
     fn burst(&mut self, bytes: &[u8], entries: &[Entry]) -> io::Result<Burst>;
     /// Sends one datagram.
     fn send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()>;
+    /// From now on datagrams that don't fit into one packet of the network are lost, where the system can do that.
+    fn forbid_fragments(&mut self);
 }
 
 impl Wire for crate::udp::Socket {
@@ -43,6 +45,10 @@ impl Wire for crate::udp::Socket {
 
     fn send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
         crate::udp::Socket::send(self, datagram, to)
+    }
+
+    fn forbid_fragments(&mut self) {
+        crate::udp::Socket::forbid_fragments(self);
     }
 }
 
@@ -79,6 +85,7 @@ pub struct Driver<W> {
     /// Whether the socket refused to be read: somebody else has closed it.
     is_dead: bool,
     leftovers: VecDeque<(Vec<u8>, SocketAddr)>,
+    forbids_fragments: bool,
     /// What happened so far.
     pub stats: DriverStats,
 }
@@ -101,6 +108,7 @@ impl<W: Wire> Driver<W> {
             wire,
             is_dead: false,
             leftovers: VecDeque::new(),
+            forbids_fragments: false,
             stats: DriverStats::default(),
         }
     }
@@ -150,6 +158,11 @@ impl<W: Wire> Driver<W> {
     fn flush_through(&mut self, endpoint: &mut Endpoint, outgoing: &mut Outgoing, now: Instant) -> Flushed {
         if self.is_dead {
             return Flushed::Dead;
+        }
+        // RFC 9000 §14: what arrives in fragments says nothing about the path.
+        if endpoint.searches_pmtu() && !self.forbids_fragments {
+            self.forbids_fragments = true;
+            self.wire.forbid_fragments();
         }
         let mut sent = 0;
         while sent < MAX_SENT {

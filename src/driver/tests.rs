@@ -14,10 +14,15 @@ struct FakeWire {
     room: usize,
     refused: Option<SocketAddr>,
     is_dead: bool,
+    forbids_fragments: bool,
     sent: RefCell<Vec<(Vec<u8>, SocketAddr)>>,
 }
 
 impl Wire for FakeWire {
+    fn forbid_fragments(&mut self) {
+        self.forbids_fragments = true;
+    }
+
     fn drain(&self, _inbox: &mut Inbox) -> io::Result<bool> {
         if self.is_dead {
             return Err(io::ErrorKind::NotConnected.into());
@@ -133,6 +138,20 @@ fn what_the_system_refuses_is_counted_and_stops_nothing() {
     assert_eq!(ports(&driver), [5544, 5546]);
     assert_eq!((driver.stats.sent, driver.stats.failed), (2, 1));
     assert_eq!(endpoint.stats.send_failures, 1);
+}
+
+#[test]
+fn fragments_are_forbidden_once_a_connection_searches_for_its_path_mtu() {
+    for searches in [false, true] {
+        let (mut driver, mut endpoint) = loaded(FakeWire::default(), 0);
+        let mut config = crate::quic::Config::new(quiche::PROTOCOL_VERSION).expect("a valid version");
+        config.set_discover_pmtu(searches);
+        let config = std::rc::Rc::new(RefCell::new(config));
+        let peer = PEER.parse().expect("a valid address");
+        endpoint.connect(&config, None, peer, now()).expect("a connection");
+        driver.flush(&mut endpoint, now());
+        assert_eq!(driver.wire().forbids_fragments, searches);
+    }
 }
 
 #[test]

@@ -48,6 +48,8 @@ pub struct Config {
     /// Whether peers are asked not to migrate, as set by
     /// [`set_disable_active_migration`](Self::set_disable_active_migration).
     pub(super) disable_active_migration: bool,
+    /// Whether to search for the path MTU, as set by [`set_discover_pmtu`](Self::set_discover_pmtu).
+    pub(super) discovers_pmtu: bool,
     /// Opens the qlog file of a connection.
     pub qlog: Option<OpenSink>,
     /// Opens the file that takes TLS secrets in SSLKEYLOGFILE format.
@@ -115,6 +117,12 @@ impl Config {
         self.quiche.set_disable_active_migration(disable);
     }
 
+    /// Searches for the largest packet that a path carries (RFC 8899). quiche's setting, which can't be read back: see `pmtu`.
+    pub fn set_discover_pmtu(&mut self, discover: bool) {
+        self.discovers_pmtu = discover;
+        self.quiche.discover_pmtu(discover);
+    }
+
     fn around(quiche: quiche::Config) -> Self {
         Self {
             quiche,
@@ -124,6 +132,7 @@ impl Config {
             max_streams_uni: 0,
             follow_server: false,
             disable_active_migration: false,
+            discovers_pmtu: false,
             qlog: None,
             key_log: None,
         }

@@ -57,6 +57,11 @@ impl Socket {
         match self.0 {}
     }
 
+    /// Lets no datagram leave in fragments.
+    pub fn forbid_fragments(&mut self) {
+        match self.0 {}
+    }
+
     /// Takes what has come.
     pub fn drain(&self, _inbox: &mut Inbox) -> io::Result<bool> {
         match self.0 {}

@@ -157,13 +157,15 @@ impl Endpoint {
 
     fn hold(&mut self, key: usize, packet: &[u8], info: quiche::RecvInfo) {
         let held = &mut self.slots[key].held;
-        if held.len() < MAX_HELD {
-            held.push(Held {
-                bytes: packet.to_vec(),
-                info,
-            });
-            self.stats.held += 1;
+        if held.len() == MAX_HELD {
+            self.stats.held_dropped += 1;
+            return;
         }
+        held.push(Held {
+            bytes: packet.to_vec(),
+            info,
+        });
+        self.stats.held += 1;
     }
 
     /// Feeds what was held, now that it can be decrypted.

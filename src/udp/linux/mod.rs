@@ -15,6 +15,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use nix::sys::socket::{
     self, AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, SockaddrLike, SockaddrStorage, sockopt,
 };
+use nix::{libc, setsockopt_impl, sockopt_impl};
 
 pub use self::receive::Inbox;
 use self::send::Outbox;
@@ -94,6 +95,16 @@ impl Socket {
         self.descriptor.as_raw_fd()
     }
 
+    /// From now on no datagram is cut into fragments, neither here nor on the way: what is too large is lost. What the system
+    /// thinks to know about the path doesn't count: probes find out.
+    pub fn forbid_fragments(&mut self) {
+        // A socket of IPv6 that speaks IPv4 as well needs both. One that can't goes on as it is.
+        let _ = socket::setsockopt(&self.descriptor, MtuDiscovery, &libc::IP_PMTUDISC_PROBE);
+        if self.is_ipv6 {
+            let _ = socket::setsockopt(&self.descriptor, MtuDiscovery6, &libc::IPV6_PMTUDISC_PROBE);
+        }
+    }
+
     /// An address in the form of this socket's family.
     fn target(&self, address: SocketAddr) -> SockaddrStorage {
         match address {
@@ -105,6 +116,15 @@ impl Socket {
         }
     }
 }
+
+sockopt_impl!(
+    /// How IPv4 treats what is larger than the path carries.
+    MtuDiscovery, SetOnly, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::c_int
+);
+sockopt_impl!(
+    /// The same of IPv6.
+    MtuDiscovery6, SetOnly, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::c_int
+);
 
 /// The number of a network interface, as scope ids name it.
 pub fn interface_number(name: &str) -> Option<u32> {
