@@ -42,7 +42,7 @@ class QUICClient extends Emitter implements ConnectionOwner, SocketUser, AsyncDi
     options: QUICClientOptions,
     ctx: Partial<ContextTimedInput> = {},
   ): PromiseCancellable<QUICClient> {
-    return Cancellable.run((signal) => create(options, signal, ctx));
+    return Cancellable.run((controller) => create(options, controller, ctx));
   }
 
   /** @internal Clients are made by `createQUICClient`. */
@@ -152,15 +152,14 @@ class QUICClient extends Emitter implements ConnectionOwner, SocketUser, AsyncDi
 
 async function create(
   options: QUICClientOptions,
-  cancelled: AbortSignal,
+  limits: AbortController,
   ctx: Partial<ContextTimedInput>,
 ): Promise<QUICClient> {
-  const limits = new AbortController();
   const giveUp = (reason: unknown): void => limits.abort(reason);
   const attempts: DialAttempt[] = [];
   const onTime = (): void =>
     giveUp(new errors.ErrorQUICClientCreateTimeout('The timer ran out', { data: { attempts } }));
-  const detach = [onAbort(cancelled, giveUp), onAbort(ctx.signal, giveUp), onTimeout(ctx.timer, onTime)];
+  const detach = [onAbort(ctx.signal, giveUp), onTimeout(ctx.timer, onTime)];
   try {
     return new QUICClient(await dial(options, limits.signal, attempts));
   } finally {
