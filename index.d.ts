@@ -815,28 +815,32 @@ export declare class TrustAnchors {
   get unreadable(): number
 }
 
-/** A bound UDP socket, Linux only. An endpoint receives from it and flushes to it. A thread of its own waits for it. */
+/** A bound UDP socket, Linux only. An endpoint receives from it and flushes to it. The event loop waits for it. */
 export declare class UdpSocket {
-  /** Binds a socket. Throws `SocketFailed` where the system refuses, or has no such sockets. */
-  static bind(options: UdpSocketOptions): UdpSocket
-  /** Begins to wait for the socket: `ready` is called once for each `wait`. It doesn't keep the process alive. */
-  watch(ready: () => void): void
   /**
-   * Asks for one call of `ready`: when something has come, or also, if `forRoom`, when the socket takes datagrams again.
-   * Answers false, and does nothing, if there is nothing to wait for: the last `receiveFrom` found datagrams, and there
-   * may be more. Throws `SocketFailed` when the socket is dead.
+   * Binds a socket. Throws `SocketFailed` where the system refuses, or has no such sockets, or the runtime's event loop
+   * isn't libuv's.
    */
-  wait(forRoom: boolean): boolean
+  static bind(options: UdpSocketOptions): UdpSocket
+  /**
+   * Begins to wait for the socket: `ready` is called in each turn of the event loop in which something is there to be
+   * received, or the room that `awaitRoom` asked for. Keeps the process alive, unless `setReferenced` says otherwise.
+   */
+  watch(ready: () => void): void
+  /** Whether `ready` is to be called as well when the socket takes datagrams again. */
+  awaitRoom(forRoom: boolean): void
+  /** Whether a watched socket keeps the process alive. */
+  setReferenced(isReferenced: boolean): void
   /** Where it is bound. */
   address(): Address
   /** What it did so far. */
   stats(): UdpSocketStats
   /**
    * Sends one datagram as it is. `host` may name its scope as the system does: `fe80::1%eth0`. Answers 0 if the system
-   * took it, its error number if it refused, and -1 if the datagram is kept until it takes it: `wait(true)`, and flush.
+   * took it, its error number if it refused, and -1 if the datagram is kept until it takes it: `awaitRoom(true)`, and flush.
    */
   send(data: Uint8Array, host: string, port: number): number
-  /** Closes it. What isn't sent is dropped, and `ready` is called no more, but for a call that is under way. */
+  /** Closes it. What isn't sent is dropped, and `ready` is called no more. */
   close(): void
 }
 
@@ -1279,6 +1283,8 @@ export interface EndpointStats {
   invalid: number
   /** 1-RTT datagrams held back until the peer was judged. */
   held: number
+  /** The same that were dropped, since too many were held already: loss, for their sender. */
+  heldDropped: number
   /** Packets delayed by pacing. */
   paced: number
   /** Peers that were followed to another port. */
@@ -1303,7 +1309,7 @@ export declare enum Flushed {
   Done = 0,
   /** As much was sent as one turn may: let others run, then go on. */
   More = 1,
-  /** The system takes no more: `wait(true)`, and go on then. */
+  /** The system takes no more: `awaitRoom(true)`, and go on then. */
   Blocked = 2,
   /** The socket is dead. */
   Dead = 3,

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { errors, events } from '../lib';
-import { createPair, nextEvent } from './helpers/pair';
+import { QUICClient, QUICServer, QUICSocket, errors, events } from '../lib';
+import { HOST, MemoryNetwork } from './helpers/memoryTransport';
+import { authority, createPair, nextEvent } from './helpers/pair';
 
 const NONE: [boolean, number, number] = [false, 0, 0];
 
@@ -98,6 +99,41 @@ test('of a flood the newest are dropped where that is the rule, and counted', as
   await all;
   expect(pair.far.stats.datagrams).toMatchObject({ received: 30, dropped: 20, queued: 10 });
   expect(Buffer.from((await pair.far.receiveDatagram())!).toString()).toBe('0');
+});
+
+test.each([
+  ['oldest', '20'],
+  ['newest', '0'],
+] as const)('that come all in one turn are bounded and counted alike: the %s are dropped', async (rule, first) => {
+  await using pair = await createPair({ server: { enableDgram: [true, 10, 10], dgramDrop: [rule, 'newest'] } });
+  const heard = new Promise<void>((resolve) => {
+    let count = 0;
+    pair.far.addEventListener(events.EventQUICConnectionDatagram.name, () => (count += 1) === 30 && resolve());
+  });
+  for (let i = 0; i < 30; i++) expect(pair.near.sendDatagram(Buffer.from(`${i}`))).toBe(true);
+  await heard;
+  expect(pair.far.stats.datagrams).toMatchObject({ received: 30, dropped: 20, queued: 10 });
+  expect(Buffer.from((await pair.far.receiveDatagram())!).toString()).toBe(first);
+});
+
+test('that are more in one turn than quiche keeps are counted', async () => {
+  const network = new MemoryNetwork();
+  const [near, far] = [0, 1].map(() => new QUICSocket({ openTransport: network.open }));
+  await Promise.all([near.start({ host: HOST }), far.start({ host: HOST })]);
+  const server = new QUICServer({ config: { ...authority().issue(), enableDgram: [true, 10, 10] }, socket: far });
+  await server.start();
+  const admitted = nextEvent<events.EventQUICServerConnection>(server, events.EventQUICServerConnection);
+  const config = { verifyPeer: false, enableDgram: [true, 10, 2000] as [boolean, number, number] };
+  const client = await QUICClient.createQUICClient({ host: HOST, port: far.port, socket: near, config });
+  const { detail } = await admitted;
+  const heard = nextEvent(detail, events.EventQUICConnectionDatagram);
+  // As small as they are, they cross in one burst.
+  for (let i = 0; i < 2000; i++) client.connection.sendDatagram(new Uint8Array(0));
+  await heard;
+  expect(detail.stats.dgramRecv).toBe(2000);
+  expect(detail.stats.datagrams).toMatchObject({ received: 2000, dropped: 1990, queued: 10 });
+  await Promise.all([client.destroy(), server.stop()]);
+  await Promise.all([near.stop(), far.stop()]);
 });
 
 test('to be sent displace the oldest where that is the rule', async () => {

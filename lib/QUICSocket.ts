@@ -77,6 +77,9 @@ interface Admitter extends SocketUser {
   admit(handle: NativeConnection, driver: Driver): Driven;
 }
 
+/** Whom to send to: the addresses of one name, the preferred first. */
+type Target = { hosts: readonly [Host, ...Host[]]; port: Port };
+
 type Running = { endpoint: Endpoint; transport: Transport; driver: Driver; probing: Probing };
 
 /** One UDP socket, which carries one server and any number of clients. Can be started and stopped again and again. */
@@ -98,7 +101,7 @@ class QUICSocket extends Emitter implements AsyncDisposable {
     super();
     this.#options = options;
     this.#logger = toLogger(options.logger);
-    this.resolveHostname = options.resolveHostname ?? address.resolveHostname;
+    this.resolveHostname = options.resolveHostname ?? address.resolveHostnames;
   }
 
   /** The address it is bound to, not a name. A wildcard means every interface. */
@@ -181,7 +184,8 @@ class QUICSocket extends Emitter implements AsyncDisposable {
   }
 
   /**
-   * Sends a bare datagram, which belongs to no connection. Resolves to the bytes sent.
+   * Sends a bare datagram, which belongs to no connection; to a name, at the first address of it that the socket reaches.
+   * Resolves to the bytes sent.
    *
    * @throws {errors.ErrorQUICSocketNotRunning}
    * @throws {errors.ErrorQUICSocketInvalidSendAddress} the socket doesn't reach this kind of address
@@ -195,15 +199,15 @@ class QUICSocket extends Emitter implements AsyncDisposable {
     const isSlice = params.length >= 4;
     const [port, host] = isSlice ? params.slice(2) : params;
     const bytes = isSlice ? slice(toBytes(data), params[0], params[1]) : toBytes(data);
-    const [to, toPort] = await this.#resolveTarget(host, port);
-    await transport.sendRaw(bytes, to, toPort);
+    const { hosts, port: toPort } = await this.#resolveTarget(host, port);
+    await transport.sendRaw(bytes, hosts[0], toPort);
     return bytes.byteLength;
   }
 
   /**
    * Opens the way to a peer through the NATs between, while the peer does the same: sends small packets, which the peer's
-   * socket answers by itself, to one address or to all at which the peer may be. Resolves with the address from which the
-   * peer was heard, when packets come through in both directions.
+   * socket answers by itself, to one address or to all at which the peer may be, all those of a name among them. Resolves
+   * with the address from which the peer was heard, when packets come through in both directions.
    *
    * This proves a path, not who is at its end: that is for certificates to tell. `docs/punching.md` has the packets.
    *
@@ -230,7 +234,7 @@ class QUICSocket extends Emitter implements AsyncDisposable {
 
   /**
    * Asks another socket from which address it sees us: behind a NAT, the NAT's outside. It answers if it was made with
-   * `answersObserve`.
+   * `answersObserve`. Of a name with several addresses the first one that answers counts; they are asked 250 ms apart.
    *
    * @throws {errors.ErrorQUICSocketObserveTimeout} nobody answered in time
    * @throws {errors.ErrorQUICSocketNotRunning} the socket isn't started, or was stopped
@@ -238,8 +242,8 @@ class QUICSocket extends Emitter implements AsyncDisposable {
    */
   async observe(host: string, port: number, options: ObserveOptions = {}): Promise<RemoteInfo> {
     const { probing } = this.#expectRunning();
-    const [to, toPort] = await this.#resolveTarget(host, port);
-    return observe(probing, { host: to, port: toPort }, options);
+    const target = await this.#resolveTarget(host, port);
+    return observe(probing, target, options);
   }
 
   /** Keeps the process alive while started; so it is by default. */
@@ -407,24 +411,25 @@ class QUICSocket extends Emitter implements AsyncDisposable {
     void this.stop({ force: true });
   }
 
-  async #resolveTarget(host: unknown, port: unknown): Promise<[Host, Port]> {
+  /** The addresses of a target that the socket reaches. */
+  async #resolveTarget(host: unknown, port: unknown): Promise<Target> {
     if (typeof host !== 'string' || typeof port !== 'number') {
       throw new TypeError('expected a port, a number, and a host, a string');
     }
     if (!address.isPort(port) || port === 0)
       throw new RangeError(`port is ${port}: expected an integer from 1 to 65535`);
-    const [resolved, udpType] = await address.resolveHost(host, this.resolveHostname);
+    const resolved = await address.resolveHosts(host, this.resolveHostname);
     const invalid = errors.ErrorQUICSocketInvalidSendAddress;
-    return [address.validateTarget(this.host, this.type, resolved, udpType, invalid), port];
+    return { hosts: address.validateTargets(this.host, this.type, resolved, invalid), port };
   }
 
-  /** Of several targets, those that the socket reaches. */
+  /** Of several targets, all addresses that the socket reaches. */
   async #resolveTargets(targets: readonly { host: string; port: number }[]): Promise<RemoteInfo[]> {
     const resolved = await Promise.allSettled(targets.map(({ host, port }) => this.#resolveTarget(host, port)));
     const reached = resolved.filter((outcome) => outcome.status === 'fulfilled').map(({ value }) => value);
     const failed = resolved.find((outcome) => outcome.status === 'rejected');
     if (reached.length === 0) throw failed?.reason ?? new RangeError('expected one target at least');
-    return reached.map(([host, port]) => ({ host, port }));
+    return reached.flatMap(({ hosts, port }) => hosts.map((host) => ({ host, port })));
   }
 
   #setReferenced(isReferenced: boolean): this {

@@ -266,7 +266,8 @@ function apply(side: 'client' | 'server', config: NativeConfig, settings: QUICCo
   config.setMaxStreamWindow(settings.maxStreamWindow);
   const [takesDatagrams, ...lengths] = settings.enableDgram;
   const [toReceive, toSend] = lengths.map((length) => (length === 0 ? DATAGRAM_QUEUE : length));
-  if (takesDatagrams) config.enableDgram(true, toReceive, toSend);
+  // quiche drops the oldest, whatever the rule: it gets room for what one turn brings, and `Datagrams` keeps the bound.
+  if (takesDatagrams) config.enableDgram(true, receiveRoom(toReceive), toSend);
   config.setDisableActiveMigration(settings.disableActiveMigration);
   config.setFollowServer(settings.followServer);
   config.discoverPmtu(settings.discoverPmtu);
@@ -279,6 +280,11 @@ function apply(side: 'client' | 'server', config: NativeConfig, settings: QUICCo
   config.setEarlyDataContext(earlyDataContext(settings));
 }
 
+/** How many received datagrams quiche may keep until they are taken, at the end of the turn. */
+function receiveRoom(queueLength: number): number {
+  return Math.max(queueLength, DATAGRAM_QUEUE);
+}
+
 /** The shorter of two limits, of which the first has 0 and the second Infinity for none; 0 for none. */
 function shorter(ms: number, other: number): number {
   if (!Number.isFinite(other)) return ms;
@@ -286,4 +292,4 @@ function shorter(ms: number, other: number): number {
 }
 
 export type { ResolvedConfig };
-export { DATAGRAM_QUEUE, clientDefault, serverDefault, minIdleTimeout, refusalsNamed, resolveConfig };
+export { DATAGRAM_QUEUE, receiveRoom, clientDefault, serverDefault, minIdleTimeout, refusalsNamed, resolveConfig };

@@ -1,5 +1,6 @@
 import type { NativeConnection } from './native';
 import type { PromiseDeconstructed, QUICConfig } from './types';
+import { receiveRoom } from './config';
 import { onAbort, promise, quiet } from './utils/promise';
 
 /** Counters of datagrams. */
@@ -11,7 +12,9 @@ type DatagramStats = {
   /** Taken, and then dropped unsent for a newer one (`dgramDrop`). */
   displaced: number;
   received: number;
-  /** Never read: the queue was full (`dgramDrop` says which had to go). */
+  /**
+   * Never read: the queue was full. `dgramDrop` says which had to go; of more than 1024 in one turn the oldest.
+   */
   dropped: number;
   /** Waiting to be read. */
   queued: number;
@@ -62,11 +65,21 @@ class Datagrams implements AsyncIterable<Uint8Array> {
 
   /** Takes in what came, and tells each. */
   receive(onDatagram: (datagram: Uint8Array) => void): void {
+    let taken = 0;
     for (let length = this.#handle.dgramRecv(scratch); length >= 0; length = this.#handle.dgramRecv(scratch)) {
+      taken += 1;
       const datagram = Buffer.from(scratch.subarray(0, length));
       this.#push(datagram);
       onDatagram(datagram);
     }
+    if (taken >= receiveRoom(this.#limit)) this.#countLost();
+  }
+
+  /** quiche's queue was full: what it dropped was received, too. */
+  #countLost(): void {
+    const lost = this.#handle.stats().dgramRecv - this.#counters.received;
+    this.#counters.received += lost;
+    this.#counters.dropped += lost;
   }
 
   /** The next datagram; `null` when the connection has ended. */

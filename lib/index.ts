@@ -16,6 +16,7 @@ export * as native from './native';
 export * as x509 from './x509';
 export { clientDefault, serverDefault } from './config';
 export type * from './types';
+export type { DialAttempt } from './dial';
 export type { QUICClientOptions } from './QUICClient';
 export type { QUICConnectionStats } from './QUICConnection';
 export type { QUICServerOptions } from './QUICServer';

@@ -1,6 +1,7 @@
 import type Probing from './probing';
-import type { RemoteInfo } from './types';
+import type { Host, Port, RemoteInfo } from './types';
 import { randomBytes } from 'node:crypto';
+import tryInTurn from './attempts';
 import * as errors from './errors';
 import { isSame } from './probing';
 import { onAbort, promise } from './utils/promise';
@@ -8,7 +9,7 @@ import { onTimeout } from './utils/timer';
 
 /** How to ask. */
 type ObserveOptions = {
-  /** Milliseconds after which it is given up; default 5000. */
+  /** Milliseconds after which it is given up; default 5000. Of a name each address has so long. */
   timeout?: number;
   /** Gives it up. */
   signal?: AbortSignal;
@@ -17,10 +18,23 @@ type ObserveOptions = {
 /** Milliseconds between the first two questions; each pause is twice as long as the last. */
 const FIRST_INTERVAL = 200;
 
-/** Asks a socket from which address it sees us. Questions and answers may be lost, so it asks again. */
-async function observe(probing: Probing, target: RemoteInfo, options: ObserveOptions): Promise<RemoteInfo> {
-  const { timeout = 5000, signal } = options;
+/** Asks a socket, at one of its addresses, from which address it sees us. */
+async function observe(
+  probing: Probing,
+  { hosts, port }: { hosts: readonly Host[]; port: Port },
+  { timeout, signal }: ObserveOptions,
+): Promise<RemoteInfo> {
   signal?.throwIfAborted();
+  const start = (host: Host, signal: AbortSignal): Promise<RemoteInfo> => ask(probing, { host, port }, timeout, signal);
+  try {
+    return await tryInTurn(hosts, { start, discard: () => undefined }, signal);
+  } catch (error) {
+    throw error instanceof AggregateError ? error.errors[0] : error;
+  }
+}
+
+/** Questions and answers may be lost, so it asks again. */
+async function ask(probing: Probing, target: RemoteInfo, timeout = 5000, signal: AbortSignal): Promise<RemoteInfo> {
   const { p, resolveP, rejectP } = promise<RemoteInfo>();
   const nonce = randomBytes(16);
   const stopListening = probing.listen(nonce, {

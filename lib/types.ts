@@ -59,8 +59,8 @@ type QUICClientCrypto = { ops: ClientCryptoOps };
 /** `key` seeds the keys of Retry tokens and of stateless resets; `ops` stays unused. */
 type QUICServerCrypto = { key: ArrayBuffer | Uint8Array; ops: ServerCryptoOps };
 
-/** Resolves a name to an IP address. */
-type ResolveHostname = (hostname: string) => string | PromiseLike<string>;
+/** Resolves a name to an IP address, or to all that it has, the preferred first. */
+type ResolveHostname = (hostname: string) => string | readonly string[] | PromiseLike<string | readonly string[]>;
 
 /** What a verify callback may want to know beside the certificates. */
 type TLSVerifyContext = {
@@ -177,7 +177,11 @@ type QUICConfig = {
    * drop such packets, since servers have no NATs; peers do.
    */
   followServer: boolean;
-  /** Search for the largest packet that the path carries (RFC 8899), up to `maxSendUdpPayloadSize`. */
+  /**
+   * Search for the largest packet that the path carries (RFC 8899), from 1200 bytes up to `maxSendUdpPayloadSize`, and anew
+   * when it carries less. A socket of the addon (Linux) sends nothing in fragments from then on. After a move to another
+   * socket packets have 1200 bytes.
+   */
   discoverPmtu: boolean;
   /** Application protocols (ALPN), the preferred first. Both sides need one in common. */
   applicationProtos: string[];
@@ -188,7 +192,8 @@ type QUICConfig = {
    *
    * A client that dials with a `session` whose server permits it gets its connection at once, and what it writes goes with
    * the first packets; if the server takes no early data, streams are sent again when the handshake is complete, and datagrams
-   * are lost. A server shows what came early at once, without a round trip.
+   * are lost. Of a name with several addresses nothing goes early. A server shows what came early at once, without a round
+   * trip.
    *
    * **Early data can be replayed** by whoever recorded it, also to other servers with the same ticket keys (RFC 8446 §8,
    * RFC 9001 §9.2), and is not forward secret. Send early only what may happen twice, such as a question; on a server,

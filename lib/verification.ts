@@ -11,7 +11,10 @@ type Circumstances = Omit<TLSVerifyContext, 'signal'>;
  */
 class Verification {
   readonly #handle: NativeConnection;
-  readonly #abort = new AbortController();
+  /** Made when the application asks for its signal: few do. */
+  #controller: AbortController | undefined;
+  /** Why the connection ended before the verdict. */
+  #aborted: { reason: unknown } | undefined;
   #isSettled = false;
   /** What the callback threw. */
   #thrown: unknown;
@@ -25,9 +28,15 @@ class Verification {
     onSettled: () => void,
   ) {
     this.#handle = handle;
-    const context = { ...circumstances, signal: this.#abort.signal };
+    const getSignal = (): AbortSignal => this.#signal;
+    const context = {
+      ...circumstances,
+      get signal() {
+        return getSignal();
+      },
+    };
     void this.#judge(() => verify(handle.peerCertChain() ?? [], ca, context)).then((refusal) => {
-      if (this.#abort.signal.aborted) return;
+      if (this.#aborted !== undefined) return;
       this.#isSettled = true;
       this.#settle(refusal);
       onSettled();
@@ -41,7 +50,17 @@ class Verification {
 
   /** The connection ended. Whoever still judges it may stop; whoever has judged it isn't told. */
   abort(reason: unknown): void {
-    if (!this.#isSettled) this.#abort.abort(reason);
+    if (this.#isSettled || this.#aborted !== undefined) return;
+    this.#aborted = { reason };
+    this.#controller?.abort(reason);
+  }
+
+  get #signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#aborted !== undefined) this.#controller.abort(this.#aborted.reason);
+    }
+    return this.#controller.signal;
   }
 
   async #judge(verify: () => ReturnType<TLSVerifyCallback>): Promise<number | undefined> {

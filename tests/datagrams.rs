@@ -173,6 +173,40 @@ fn before_the_handshake_nothing_is_known() {
 }
 
 #[test]
+fn what_comes_before_the_verdict_is_held_up_to_a_bound_and_counted_beyond_it() {
+    const HELD: u64 = 20;
+    const SENT: u16 = 30;
+    let authority = Authority::new();
+    let mut pair = Pair::new();
+    pair.server
+        .endpoint
+        .listen(shared(authority.config(Verification::Application)));
+    let mut config = authority.config(Verification::Chain);
+    // By default no more can be under way than what is held.
+    config.quiche.set_initial_congestion_window_packets(100);
+    let client = pair.dial(config);
+    pair.run();
+    let others = pair.server.endpoint.stats.held;
+    // Each is a packet of its own.
+    let datagram = |number: u16| [&number.to_be_bytes()[..], &[0; 1000]].concat();
+    for number in 0..SENT {
+        assert!(send(&client, &datagram(number)));
+        pair.run();
+    }
+    let stats = pair.server.endpoint.stats;
+    assert_eq!(
+        (stats.held, stats.held + stats.held_dropped),
+        (HELD, others + u64::from(SENT))
+    );
+    let server = pair.server.endpoint.connection(0).expect("half-open");
+    assert_eq!(server.borrow_mut().dgram_recv(&mut [0; 2000]), Ok(None));
+    assert_eq!(server.borrow_mut().settle_verification(None), Ok(true));
+    pair.run();
+    let kept: Vec<_> = (0..SENT - stats.held_dropped as u16).map(datagram).collect();
+    assert_eq!(take(&server), kept);
+}
+
+#[test]
 fn nothing_of_a_refused_client_is_ever_shown() {
     let authority = Authority::new();
     let mut pair = Pair::new();

@@ -24,6 +24,7 @@ const commands = {
   echo,
   upload,
   download,
+  datagram,
   stats,
   close,
 };
@@ -62,6 +63,8 @@ async function open({ host, config = {}, answersObserve }) {
 /** Echoes streams, sends as much as is asked for, or takes what comes and answers with its hash. */
 function serve(end, connection) {
   end.connection = connection;
+  const { EventQUICConnectionDatagram } = events;
+  connection.addEventListener(EventQUICConnectionDatagram.name, ({ detail }) => connection.sendDatagram(detail));
   connection.addEventListener(events.EventQUICConnectionStream.name, async ({ detail: stream }) => {
     const chunks = stream[Symbol.asyncIterator]();
     const { value: first } = await chunks.next();
@@ -177,10 +180,27 @@ async function download({ end, bytes }) {
   return { received: received - 32, isSame: tail.equals(hash.digest()) };
 }
 
+/** Sends the largest datagram that fits, until it comes back; its size. */
+async function datagram({ end }) {
+  const { connection } = ends[end];
+  const size = connection.maxDatagramSize;
+  const echoed = (async () => {
+    for await (const { length } of connection.datagrams) if (length === size) return;
+  })();
+  let isBack = false;
+  void echoed.then(() => (isBack = true));
+  while (!isBack) {
+    if (!connection.sendDatagram(randomBytes(size))) throw new Error(`${size} bytes were refused`);
+    await Promise.race([echoed, new Promise((resolve) => setTimeout(resolve, 500))]);
+  }
+  return size;
+}
+
 function stats({ end }) {
   const { socket, connection } = ends[end];
   const remote = connection && { host: connection.remoteHost, port: connection.remotePort };
-  return { socket: socket.stats, connection: connection?.stats, remote };
+  const maxDatagramSize = connection?.maxDatagramSize;
+  return { socket: socket.stats, connection: connection?.stats, remote, maxDatagramSize };
 }
 
 async function close({ end }) {

@@ -144,6 +144,32 @@ describe('while a verdict is pending', () => {
     expect((await readAll((await opened).detail)).toString()).toBe('early');
   });
 
+  test('a client hears no datagram, and those that come with the end of the handshake are not lost', async () => {
+    const judge = new Judge();
+    await using server = await startServer({ verifyCallback: trustAll });
+    const names = recordEvents(server);
+    const texts = ['one', 'two', 'three', 'four', 'five'];
+    server.addEventListener(events.EventQUICServerConnection.name, ({ detail }: events.EventQUICServerConnection) => {
+      for (const text of texts) detail.sendDatagram(Buffer.from(text));
+    });
+    const dialled = dial(server, judge.callback);
+    await judge.asked.p;
+    // Another connection's life lies between.
+    await using other = await startServer({ verifyCallback: trustAll });
+    await (await dial(other)).destroy();
+    expect(names).toEqual([]);
+    judge.verdict.resolveP(undefined);
+    await using client = await dialled;
+    const heard: string[] = [];
+    // By event, and by iterator.
+    client.connection.addEventListener(
+      events.EventQUICConnectionDatagram.name,
+      ({ detail }: events.EventQUICConnectionDatagram) => heard.push(Buffer.from(detail).toString()),
+    );
+    for (const text of texts) expect(Buffer.from((await client.connection.receiveDatagram())!).toString()).toBe(text);
+    expect(heard).toEqual(texts);
+  });
+
   test('other connections of the same server are served', async () => {
     const verdict = utils.promise<undefined>();
     let asked = 0;

@@ -50,7 +50,8 @@ function fromIPv4MappedIPv6(host: string): Host {
 }
 
 function mappedIPv4(host: string): Host | undefined {
-  if (!net.isIPv6(host) || host.includes('%')) return undefined;
+  // Most addresses are told apart by this, without a pattern.
+  if (!host.includes(':') || host.includes('%') || !net.isIPv6(host)) return undefined;
   const tail = /^(?:::|(?:0{1,4}:){5})ffff:(.+)$/i.exec(host)?.[1];
   if (tail === undefined) return undefined;
   if (net.isIPv4(tail)) return tail as Host;
@@ -86,18 +87,52 @@ function resolvesZeroIP(host: Host): Host {
   return isIPv4MappedIPv6(host) ? toIPv4MappedIPv6Dec('127.0.0.1') : ('::1' as Host);
 }
 
+/** Resolves a name by the system, to all its addresses, the preferred first (RFC 6724). */
+async function resolveHostnames(hostname: string): Promise<Host[]> {
+  const found = await dns.promises.lookup(hostname, { family: 0, all: true, verbatim: true });
+  return found.map(({ address }) => address as Host);
+}
+
 /** Resolves a name by the system, to the first address it gives. */
 async function resolveHostname(hostname: string): Promise<Host> {
   const { address } = await dns.promises.lookup(hostname, { family: 0, all: false, verbatim: true });
   return address as Host;
 }
 
-/** Resolves a host or a name, and tells which kind of socket speaks to it. */
-async function resolveHost(host: string, resolve: ResolveHostname): Promise<[Host, 'udp4' | 'udp6']> {
-  const address = net.isIP(host) === 0 ? await resolveName(host, resolve) : host;
-  if (isIPv4(address)) return [address, 'udp4'];
-  if (isIPv6(address)) return [withScope(address), 'udp6'];
-  throw new errors.ErrorQUICHostInvalid(`${host} resolves to ${address}, which is no IP address`);
+/** An address, and which kind of socket speaks to it. */
+type Resolved = [Host, 'udp4' | 'udp6'];
+
+/** Resolves a host or a name to its addresses, of which those that are none are left out as long as there is another. */
+async function resolveHosts(host: string, resolve: ResolveHostname): Promise<[Resolved, ...Resolved[]]> {
+  const addresses = net.isIP(host) === 0 ? await resolveName(host, resolve) : [host];
+  if (addresses.length === 0) throw new errors.ErrorQUICHostInvalid(`${host} resolves to no address`);
+  return collectValid(addresses, (address): Resolved => {
+    if (isIPv4(address)) return [address, 'udp4'];
+    if (isIPv6(address)) return [withScope(address), 'udp6'];
+    throw new errors.ErrorQUICHostInvalid(`${host} resolves to ${address}, which is no IP address`);
+  });
+}
+
+/** The first address of a host or a name. */
+async function resolveHost(host: string, resolve: ResolveHostname): Promise<Resolved> {
+  const [first] = await resolveHosts(host, resolve);
+  return first;
+}
+
+/** What `make` makes of those for which it doesn't throw; throws the first error if it does for all. */
+function collectValid<T, U>(all: readonly T[], make: (one: T) => U): [U, ...U[]] {
+  const made: U[] = [];
+  const failures: unknown[] = [];
+  for (const one of all) {
+    try {
+      made.push(make(one));
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  const [first, ...others] = made;
+  if (first === undefined) throw failures[0];
+  return [first, ...others];
 }
 
 /** A link-local address with the number of its interface, which the addon knows it by; all others as they are. */
@@ -113,9 +148,9 @@ function withScope(address: Host): Host {
   return `${ip}%${number.scopeid}` as Host;
 }
 
-async function resolveName(hostname: string, resolve: ResolveHostname): Promise<string> {
+async function resolveName(hostname: string, resolve: ResolveHostname): Promise<readonly string[]> {
   try {
-    return await resolve(hostname);
+    return [await resolve(hostname)].flat();
   } catch (error) {
     throw new errors.ErrorQUICHostInvalid(`${hostname} can't be resolved`, { cause: error });
   }
@@ -160,6 +195,17 @@ function validateTarget(
   return target;
 }
 
+/** Of the addresses of a target, those that a socket of this type reaches; if it reaches none, the error of the first. */
+function validateTargets(
+  socketHost: Host,
+  type: SocketType,
+  targets: readonly Resolved[],
+  errorClass: Class<Error>,
+): [Host, ...Host[]] {
+  return collectValid(targets, ([host, udpType]) => validateTarget(socketHost, type, host, udpType, errorClass));
+}
+
+export type { Resolved };
 export {
   isIPv4,
   isIPv6,
@@ -173,10 +219,13 @@ export {
   toCanonicalIP,
   resolvesZeroIP,
   resolveHostname,
+  resolveHostnames,
   resolveHost,
+  resolveHosts,
   isPort,
   toPort,
   buildAddress,
   socketType,
   validateTarget,
+  validateTargets,
 };

@@ -109,6 +109,12 @@ class Lab {
     this.tc('world', `qdisc replace dev to${index} root tbf rate ${rate} burst 16kb latency 100ms`);
   }
 
+  /** The link between a network and the public segment carries packets of so many bytes at most, headers included. */
+  limit(index, bytes) {
+    this.ip(this.#edges.get(index), `link set out mtu ${bytes}`);
+    this.ip('world', `link set to${index} mtu ${bytes}`);
+  }
+
   /** A host without NAT gets another public address. */
   readdress(index) {
     const host = `h${index}`;

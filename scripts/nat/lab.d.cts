@@ -13,6 +13,7 @@ declare class Lab {
   forget(index: number): void;
   lose(index: number, percent: number): void;
   slow(index: number, rate: string): void;
+  limit(index: number, bytes: number): void;
   readdress(index: number): string;
   close(): void;
 }

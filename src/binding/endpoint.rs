@@ -161,6 +161,8 @@ pub struct EndpointStats {
     pub invalid: f64,
     /// 1-RTT datagrams held back until the peer was judged.
     pub held: f64,
+    /// The same that were dropped, since too many were held already: loss, for their sender.
+    pub held_dropped: f64,
     /// Packets delayed by pacing.
     pub paced: f64,
     /// Peers that were followed to another port.
@@ -454,6 +456,7 @@ impl Endpoint {
             strays_dropped: stats.strays_dropped as f64,
             invalid: stats.invalid as f64,
             held: stats.held as f64,
+            held_dropped: stats.held_dropped as f64,
             paced: stats.paced as f64,
             rebindings: stats.rebindings as f64,
             migrations_refused: stats.migrations_refused as f64,

@@ -30,6 +30,8 @@ pub trait Wire {
     fn burst(&mut self, bytes: &[u8], entries: &[Entry]) -> io::Result<Burst>;
     /// Sends one datagram.
     fn send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()>;
+    /// From now on datagrams that don't fit into one packet of the network are lost, where the system can do that.
+    fn forbid_fragments(&mut self);
 }
 
 impl Wire for crate::udp::Socket {
@@ -43,6 +45,10 @@ impl Wire for crate::udp::Socket {
 
     fn send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
         crate::udp::Socket::send(self, datagram, to)
+    }
+
+    fn forbid_fragments(&mut self) {
+        crate::udp::Socket::forbid_fragments(self);
     }
 }
 
@@ -76,9 +82,10 @@ pub struct DriverStats {
 #[derive(Debug)]
 pub struct Driver<W> {
     wire: W,
-    /// Whether the last turn found nothing that had come.
-    is_quiet: bool,
+    /// Whether the socket refused to be read: somebody else has closed it.
+    is_dead: bool,
     leftovers: VecDeque<(Vec<u8>, SocketAddr)>,
+    forbids_fragments: bool,
     /// What happened so far.
     pub stats: DriverStats,
 }
@@ -99,8 +106,9 @@ impl<W: Wire> Driver<W> {
     pub fn new(wire: W) -> Self {
         Self {
             wire,
-            is_quiet: false,
+            is_dead: false,
             leftovers: VecDeque::new(),
+            forbids_fragments: false,
             stats: DriverStats::default(),
         }
     }
@@ -115,11 +123,6 @@ impl<W: Wire> Driver<W> {
         &mut self.wire
     }
 
-    /// Whether the last turn found nothing that had come: time to wait for the socket.
-    pub fn is_quiet(&self) -> bool {
-        self.is_quiet
-    }
-
     /// Hands the endpoint what has come, as much as a turn may take.
     pub fn receive(&mut self, endpoint: &mut Endpoint, now: Instant) -> Result<()> {
         endpoint.begin_receive()?;
@@ -131,8 +134,11 @@ impl<W: Wire> Driver<W> {
     fn receive_through(&mut self, endpoint: &mut Endpoint, inbox: &mut Inbox, now: Instant) {
         let mut received = 0;
         while received < MAX_RECEIVED {
-            // A dead socket brings nothing; the flush tells.
-            let has_more = self.wire.drain(inbox).unwrap_or(false);
+            // The flush tells of a dead socket.
+            let Ok(has_more) = self.wire.drain(inbox) else {
+                self.is_dead = true;
+                break;
+            };
             for (datagram, from) in inbox.datagrams() {
                 endpoint.receive_one(datagram, from, now);
                 received += 1;
@@ -141,7 +147,6 @@ impl<W: Wire> Driver<W> {
                 break;
             }
         }
-        self.is_quiet = received == 0;
         self.stats.received += received as u64;
     }
 
@@ -151,6 +156,14 @@ impl<W: Wire> Driver<W> {
     }
 
     fn flush_through(&mut self, endpoint: &mut Endpoint, outgoing: &mut Outgoing, now: Instant) -> Flushed {
+        if self.is_dead {
+            return Flushed::Dead;
+        }
+        // RFC 9000 §14: what arrives in fragments says nothing about the path.
+        if endpoint.searches_pmtu() && !self.forbids_fragments {
+            self.forbids_fragments = true;
+            self.wire.forbid_fragments();
+        }
         let mut sent = 0;
         while sent < MAX_SENT {
             outgoing.clear();

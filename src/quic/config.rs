@@ -54,6 +54,8 @@ pub struct Config {
     /// Server: takes early data only with tickets that were handed out under the same bytes. RFC 9000 §7.4.1 wants this for
     /// what clients remember of a server: its limits.
     pub early_data_context: Option<Vec<u8>>,
+    /// Whether to search for the path MTU, as set by [`set_discover_pmtu`](Self::set_discover_pmtu).
+    pub(super) discovers_pmtu: bool,
     /// Opens the qlog file of a connection.
     pub qlog: Option<OpenSink>,
     /// Opens the file that takes TLS secrets in SSLKEYLOGFILE format.
@@ -121,6 +123,12 @@ impl Config {
         self.quiche.set_disable_active_migration(disable);
     }
 
+    /// Searches for the largest packet that a path carries (RFC 8899). quiche's setting, which can't be read back: see `pmtu`.
+    pub fn set_discover_pmtu(&mut self, discover: bool) {
+        self.discovers_pmtu = discover;
+        self.quiche.discover_pmtu(discover);
+    }
+
     fn around(quiche: quiche::Config) -> Self {
         Self {
             quiche,
@@ -132,6 +140,7 @@ impl Config {
             disable_active_migration: false,
             connects_early: false,
             early_data_context: None,
+            discovers_pmtu: false,
             qlog: None,
             key_log: None,
         }

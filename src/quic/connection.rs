@@ -12,6 +12,7 @@ use super::chain_check::ChainFailure;
 use super::config::Config;
 use super::error::{Error, Result};
 use super::path::Alias;
+use super::pmtu::PmtuSearch;
 use super::stops::Stops;
 use super::stream::PeerStreams;
 use super::tls;
@@ -39,6 +40,7 @@ pub struct Connection {
     pub(super) blocked_writers: HashSet<u64>,
     pub(super) path_events: VecDeque<quiche::PathEvent>,
     pub(super) alias: Option<Alias>,
+    pub(super) pmtu_search: Option<PmtuSearch>,
     trace_id: String,
     is_server: bool,
     cause: Option<CloseCause>,
@@ -184,6 +186,7 @@ impl Connection {
         if let Some(sink) = config.qlog.as_ref().and_then(|open| open(&trace_id)) {
             quiche.set_qlog(sink, "polykey-quic".into(), format!("connection {trace_id}"));
         }
+        let pmtu_search = config.discovers_pmtu.then(|| PmtuSearch::new(&quiche)).flatten();
         Self {
             state: State::Live(Box::new(quiche)),
             examiner,
@@ -196,6 +199,7 @@ impl Connection {
             blocked_writers: HashSet::new(),
             path_events: VecDeque::new(),
             alias: None,
+            pmtu_search,
             trace_id,
             is_server,
             cause: None,

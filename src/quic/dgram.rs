@@ -8,15 +8,14 @@ use super::error::{Error, Result};
 impl Connection {
     /// Queues a datagram; answers false when the queue is full, and nothing was queued.
     pub fn dgram_send(&mut self, data: &[u8]) -> Result<bool> {
-        let quiche = self.live_mut()?;
-        let max = quiche.dgram_max_writable_len().ok_or(Error::DatagramsUnsupported)?;
+        let max = self.dgram_max_writable_len()?.ok_or(Error::DatagramsUnsupported)?;
         if data.len() > max {
             return Err(Error::DatagramTooLarge {
                 length: data.len(),
                 max,
             });
         }
-        match quiche.dgram_send(data) {
+        match self.live_mut()?.dgram_send(data) {
             Ok(()) => {
                 self.touch();
                 Ok(true)

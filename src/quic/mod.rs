@@ -14,6 +14,7 @@ pub mod error;
 pub mod header;
 pub mod packet;
 pub mod path;
+mod pmtu;
 pub mod probe;
 pub mod session;
 pub mod status;

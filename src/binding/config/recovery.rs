@@ -113,7 +113,7 @@ impl Config {
     /// What it finds comes as the path event `PmtuUpdated`. Needs a socket that doesn't fragment.
     #[napi]
     pub fn discover_pmtu(&self, discover: bool) -> Result<()> {
-        self.edit(|config| config.quiche.discover_pmtu(discover))
+        self.edit(|config| config.set_discover_pmtu(discover))
     }
 
     /// How often a size is probed before it counts as too large: 1 to 255, or 0 for the default of 3.

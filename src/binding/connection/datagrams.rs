@@ -88,7 +88,7 @@ impl Connection {
     /// path.
     #[napi]
     pub fn dgram_max_writable_len(&self) -> Result<Option<f64>> {
-        self.with(|connection| Ok(connection.live()?.dgram_max_writable_len()))
+        self.with(|connection| connection.dgram_max_writable_len())
             .map(|length| length.map(|length| length as f64))
     }
 

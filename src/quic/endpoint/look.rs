@@ -79,7 +79,9 @@ impl Endpoint {
             let quiche = connection.live_mut()?;
             if quiche.timeout_instant().is_some_and(|deadline| deadline <= now) {
                 quiche.on_timeout();
+                connection.escape_black_hole()?;
             }
+            let quiche = connection.live_mut()?;
             if wants_life {
                 quiche.send_ack_eliciting()?;
             }

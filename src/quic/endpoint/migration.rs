@@ -85,6 +85,7 @@ impl Endpoint {
         let shared = slot.connection.clone();
         let ids = std::mem::take(&mut slot.ids);
         let token = slot.reset_token;
+        self.searches_pmtu |= shared.borrow().searches_pmtu();
         let key = self.slots.insert(slot);
         for id in ids {
             self.gone.forget(&id);

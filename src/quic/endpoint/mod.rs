@@ -111,6 +111,7 @@ pub struct Endpoint {
     resets: Rate,
     audit: Audit,
     epoch: Epoch,
+    searches_pmtu: bool,
     /// What happened so far.
     pub stats: EndpointStats,
 }
@@ -165,6 +166,7 @@ impl Endpoint {
             half_open: 0,
             audit: Audit::default(),
             epoch,
+            searches_pmtu: false,
             stats: EndpointStats::default(),
         })
     }
@@ -267,6 +269,11 @@ impl Endpoint {
         self.len() == 0
     }
 
+    /// Whether a connection has ever searched for its path MTU: datagrams must not be cut into fragments then.
+    pub fn searches_pmtu(&self) -> bool {
+        self.searches_pmtu
+    }
+
     /// How many accepted connections have an incomplete handshake.
     pub fn half_open(&self) -> usize {
         self.half_open
@@ -348,6 +355,7 @@ impl Endpoint {
         from: Option<std::net::IpAddr>,
         now: Instant,
     ) -> usize {
+        self.searches_pmtu |= connection.searches_pmtu();
         let shared = Rc::new(RefCell::new(connection));
         let slot = Slot::new(shared.clone(), config, from, now);
         self.half_open += usize::from(slot.is_half_open());

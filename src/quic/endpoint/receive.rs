@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::change::Change;
-use super::slot::{Held, Phase};
+use super::slot::Held;
 use super::{Endpoint, guarded};
 use crate::quic::address::normalise;
 use crate::quic::datagrams;
@@ -90,9 +90,8 @@ impl Endpoint {
         let slot = &mut self.slots[key];
         let layout = packet::coalesced(datagram);
         // 1-RTT packets can't be decrypted before the verdict: without this they would come again only after the
-        // client's probe timeout.
-        if slot.phase == Phase::Verifying
-            && slot.admitted_from.is_some()
+        // client's probe timeout, and the loss would end its slow start.
+        if slot.is_judging_client()
             && let Some(Coalesced { short: Some(0), .. }) = layout
         {
             self.hold(key, datagram, info);
@@ -149,30 +148,27 @@ impl Endpoint {
 
     /// Keeps the 1-RTT packet at the end of a datagram that has just brought the client's certificate.
     fn hold_the_rest(&mut self, key: usize, datagram: &[u8], layout: Option<Coalesced>, info: quiche::RecvInfo) {
-        let slot = &self.slots[key];
-        if slot.admitted_from.is_none() || slot.phase >= Phase::Connected {
-            return;
-        }
-        let Some(Coalesced {
+        if let Some(Coalesced {
             short: Some(offset), ..
         }) = layout
-        else {
-            return;
-        };
-        if offset > 0 && slot.connection.borrow().is_verification_pending() {
+            && offset > 0
+            && self.slots[key].is_judging_client()
+        {
             self.hold(key, &datagram[offset..], info);
         }
     }
 
     fn hold(&mut self, key: usize, packet: &[u8], info: quiche::RecvInfo) {
         let held = &mut self.slots[key].held;
-        if held.len() < MAX_HELD {
-            held.push(Held {
-                bytes: packet.to_vec(),
-                info,
-            });
-            self.stats.held += 1;
+        if held.len() == MAX_HELD {
+            self.stats.held_dropped += 1;
+            return;
         }
+        held.push(Held {
+            bytes: packet.to_vec(),
+            info,
+        });
+        self.stats.held += 1;
     }
 
     /// Feeds what was held, now that it can be decrypted.

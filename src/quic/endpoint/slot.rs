@@ -142,6 +142,11 @@ impl Slot {
         self.admitted_from.is_some() && self.phase < Phase::Connected
     }
 
+    /// Whether this is a newcomer whose chain waits for a verdict, told to the application or not yet.
+    pub(super) fn is_judging_client(&self) -> bool {
+        self.is_half_open() && self.connection.borrow().is_verification_pending()
+    }
+
     /// When the connection wants attention next, its own timers at `quiche`.
     pub(super) fn deadline(&self, quiche: Option<Instant>) -> Option<Instant> {
         let keep_alive = self

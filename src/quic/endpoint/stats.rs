@@ -47,6 +47,8 @@ pub struct EndpointStats {
     pub invalid: u64,
     /// 1-RTT datagrams held back until the peer was judged.
     pub held: u64,
+    /// The same that were dropped, since too many were held already: loss, for their sender.
+    pub held_dropped: u64,
     /// Packets delayed by pacing.
     pub paced: u64,
     /// Looks at what changed in one connection: the endpoint's work, which grows with what happens and not with how many

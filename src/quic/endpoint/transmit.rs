@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::slot::Paced;
 use super::{Endpoint, guarded};
 use crate::quic::datagrams::Outbox;
+use crate::quic::pmtu::PacketLimits;
 
 /// Room that a connection needs for its next packet: an Ethernet frame's payload. Larger packets want a larger buffer.
 const ROOM: usize = 1500;
@@ -76,6 +77,11 @@ impl Endpoint {
     fn transmit_turn(&mut self, key: usize, batch: &mut impl Outbox, now: Instant) -> Turn {
         let mut sent = 0;
         let mut quantum = usize::MAX;
+        let slot = &self.slots[key];
+        let limits = slot.connection.borrow().packet_limits(slot.is_confirmed);
+        let Ok(PacketLimits { room: limit, peer }) = limits else {
+            return Turn::Done;
+        };
         loop {
             if let Some(paced) = &self.slots[key].paced {
                 if paced.info.at > now + TIMER_GRANULARITY {
@@ -99,7 +105,7 @@ impl Endpoint {
             let Some(room) = batch.room(ROOM) else {
                 return Turn::Full;
             };
-            let size = room.len().min(allowance.unwrap_or(usize::MAX));
+            let size = room.len().min(limit).min(allowance.unwrap_or(usize::MAX));
             let room = &mut room[..size];
             let connection = self.slots[key].connection.clone();
             let packet = guarded(&connection, |connection| {
@@ -116,6 +122,8 @@ impl Endpoint {
             match packet {
                 // Of a path that belongs to the socket from which the connection has moved away.
                 Ok(Some((_, info, _))) if Some(info.from) != self.local => {}
+                // A probe larger than the peer takes: it fails.
+                Ok(Some((length, ..))) if length > peer => {}
                 Ok(Some((length, info, true))) => {
                     self.stats.paced += 1;
                     self.slots[key].paced = Some(Paced {

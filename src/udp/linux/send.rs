@@ -23,23 +23,35 @@ impl Socket {
     /// may be; an error means that the socket is dead.
     pub fn burst(&mut self, bytes: &[u8], entries: &[Entry]) -> io::Result<Burst> {
         let mut burst = Burst::default();
+        let mut is_refused = false;
         while burst.done < entries.len() {
             let rest = &entries[burst.done..];
-            let run = if self.segments { segmentable(rest) } else { 1 };
+            let run = if self.segments && !is_refused {
+                segmentable(rest)
+            } else {
+                1
+            };
             let sent = if run > 1 {
                 self.send_segments(bytes, &rest[..run]).map(|()| run)
+            } else if is_refused {
+                self.send_each(bytes, &rest[..1])
             } else {
                 self.send_each(bytes, rest)
             };
+            let was_refused = std::mem::take(&mut is_refused);
             match sent {
-                Ok(sent) => burst.done += sent,
+                Ok(sent) => {
+                    burst.done += sent;
+                    // It goes by itself: the kernel, the driver or the route can't cut. Never try again.
+                    self.segments &= !was_refused;
+                }
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => {
                     burst.is_blocked = true;
                     break;
                 }
-                // The kernel, the driver or the route can't cut: never try again.
-                Err(Errno::EIO | Errno::EINVAL) if run > 1 => self.segments = false,
+                // The size of the first may be what it refuses: that is asked next.
+                Err(Errno::EIO | Errno::EINVAL | Errno::EMSGSIZE) if run > 1 => is_refused = true,
                 Err(error @ (Errno::EBADF | Errno::ENOTSOCK)) => return Err(error.into()),
                 // Too large, no route, forbidden, no memory: a loss on that path.
                 Err(_) => {
