@@ -107,6 +107,18 @@ export declare class Config {
    */
   enableEarlyData(): void
   /**
+   * Whether an endpoint tells of a connection (`ChangeKind.Connected`) as soon as 0-RTT data can flow, and a server shows
+   * what came with a client's first flight, which may be a replay, at once. Default false: when the handshake is
+   * complete, which a replayed one never is. Connections driven by hand show everything as it comes.
+   */
+  setConnectsEarly(connects: boolean): void
+  /**
+   * Server: takes 0-RTT data only with tickets that were handed out under the same bytes, 1 to 255; null, the default,
+   * for any. RFC 9000 §7.4.1 wants it for the limits that clients remember: a server that lowers them has to refuse. Throws
+   * `InvalidConfig` at any other length.
+   */
+  setEarlyDataContext(context?: Uint8Array | undefined | null): void
+  /**
    * Sets the application protocols (ALPN, RFC 7301) that are offered and accepted: each 1 to 255 bytes. The client's order
    * counts: the first of its list that the server has is taken. There is no default, and without a common one there is no connection. Throws `InvalidConfig` for an empty
    * or too long name.
@@ -938,11 +950,15 @@ export interface ChainFailure {
 export declare enum ChangeKind {
   /** The peer's certificate chain waits for a verdict: `peerCertChain`, `settleVerification`. */
   Verify = 1,
-  /** The handshake is complete and the peer trusted: a newcomer to show, or a dial that succeeded. */
+  /**
+   * The handshake is complete and the peer trusted: a newcomer to show, or a dial that succeeded. With
+   * `setConnectsEarly`, also as soon as early data can flow.
+   */
   Connected = 2,
   /**
-   * The other side is known to have accepted us: on a server at once, on a client with the server's first 1-RTT
-   * packet. A foreign server may send one before it has judged the client's certificate.
+   * The other side is known to have accepted us: on a server when the handshake is complete, on a client with the
+   * server's first 1-RTT packet, which a foreign server may send before it has judged the client's certificate. Where
+   * the server has taken early data, it is the first spare connection id: 1-RTT packets come early, then.
    */
   Confirmed = 3,
   /** The peer opened the stream `value`: told once, before all else about it. */
@@ -970,6 +986,11 @@ export declare enum ChangeKind {
   Session = 13,
   /** `value` things were heard that are no connection's and that somebody waits for: `takeHeard` until null. */
   Heard = 14,
+  /**
+   * The handshake of a connection that was `Connected` early is complete: whether the server took the early data is
+   * known.
+   */
+  Established = 15,
 }
 
 /** What ended a connection. */
@@ -1689,6 +1710,17 @@ export interface TlsSettings {
    * Default 3600. Whoever resumes is not judged again; where a server judges at all, he gets no new ticket either.
    */
   ticketLifetime?: number
+  /**
+   * Server: secrets of at least 32 random bytes each, 16 at most. The first encrypts the tickets that are handed out, those
+   * of the others are still taken; so several servers, or one after a restart, know each other's. Default: random
+   * ones, changed every two days. Change yours yourself: past sessions are only as secret as they are.
+   */
+  ticketKeys?: Array<Uint8Array>
+  /**
+   * Server: any bytes; a ticket is good only under the context under which it was handed out. Whoever gives `ticketKeys`
+   * has to put in here what its clients are judged by, or a ticket gets past it. Default: none.
+   */
+  sessionContext?: Uint8Array
   /**
    * Client: have the server's chain judged again when a session is resumed. Needs `setVerification` with `Chain` or
    * `Application`: a resumption fails without. Default false.

@@ -26,7 +26,8 @@ class QUICClient extends Emitter implements ConnectionOwner, SocketUser, AsyncDi
 
   /**
    * Dials. Resolves when the handshake is complete and the server trusted; the server judges us a little later
-   * (`connection.confirmed`). The promise has `cancel(reason)`.
+   * (`connection.confirmed`). With `config.earlyData` and a `session` that permits it, resolves at once: the server is
+   * trusted as in that session, and an end of the handshake is one of the connection. The promise has `cancel(reason)`.
    *
    * @param ctx.timer - milliseconds, or a timer, after which the dial is given up
    * @param ctx.signal - gives the dial up; the promise rejects with the signal's reason

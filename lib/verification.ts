@@ -1,6 +1,6 @@
 import type { NativeConnection } from './native';
 import type { TLSVerifyCallback, TLSVerifyContext } from './types';
-import { CryptoError, isCryptoError } from './native';
+import { CryptoError, isCryptoError, nativeCode } from './native';
 
 /** What the callback is told, without the signal. */
 type Circumstances = Omit<TLSVerifyContext, 'signal'>;
@@ -43,7 +43,7 @@ class Verification {
     });
   }
 
-  /** What the callback threw, if it did: the cause of the refusal. */
+  /** What the callback threw, or what was wrong with its answer: the cause of the refusal. */
   get thrown(): unknown {
     return this.#thrown;
   }
@@ -67,7 +67,10 @@ class Verification {
     try {
       const answer: unknown = await verify();
       if (answer === undefined) return undefined;
-      return typeof answer === 'number' && isCryptoError(answer) ? answer : CryptoError.InternalError;
+      if (isCryptoError(answer)) return answer;
+      const kind = typeof answer === 'number' ? `the number ${answer}` : `a value of type ${typeof answer}`;
+      this.#thrown = new TypeError(`verifyCallback answered with ${kind}: expected undefined or a CryptoError`);
+      return CryptoError.InternalError;
     } catch (error) {
       this.#thrown = error;
       return CryptoError.BadCertificate;
@@ -75,15 +78,11 @@ class Verification {
   }
 
   #settle(refusal: number | undefined): void {
-    if (refusal === undefined) {
-      this.#handle.settleVerification();
-      return;
-    }
     try {
-      this.#handle.settleVerification(refusal & 0xff);
-    } catch {
-      // An alert that TLS doesn't know. The peer is refused all the same.
-      this.#handle.settleVerification(CryptoError.InternalError & 0xff);
+      this.#handle.settleVerification(refusal === undefined ? undefined : refusal & 0xff);
+    } catch (error) {
+      // An alert that TLS doesn't know: the peer is refused all the same. Else there is no connection to settle any more.
+      if (nativeCode(error) === 'InvalidArgument') this.#handle.settleVerification(CryptoError.InternalError & 0xff);
     }
   }
 }

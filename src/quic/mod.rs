@@ -21,6 +21,7 @@ pub mod session;
 pub mod status;
 mod stops;
 pub mod stream;
+mod tickets;
 pub mod tls;
 pub mod token;
 pub mod verification;

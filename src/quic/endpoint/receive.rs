@@ -133,16 +133,19 @@ impl Endpoint {
             if !matches!(layout, Some(Coalesced { short: Some(0), .. })) || may_end_streams(datagram) {
                 connection.note_ends()?;
             }
-            Ok((counted, is_established))
+            let sign = match connection.has_sent_early()? {
+                // A server that took early data sends 1-RTT packets at once; it gives spare ids when the handshake is over.
+                true => connection.live()?.available_dcids() > 0,
+                // All packets counted, the 1-RTT one among them: the server had keys to send it, and so has judged us.
+                false => layout.is_some_and(|layout| counted >= layout.count),
+            };
+            Ok((counted, is_established && sign))
         });
-        let Ok((counted, is_established)) = received else {
+        let Ok((counted, is_accepted)) = received else {
             self.stats.invalid += 1;
             return false;
         };
-        // All packets counted, the 1-RTT one among them: the server had keys to send it, and so has judged us.
-        if confirms && is_established && layout.is_some_and(|layout| counted >= layout.count) {
-            slot.is_confirmed = true;
-        }
+        slot.is_confirmed |= confirms && is_accepted;
         counted > 0
     }
 
