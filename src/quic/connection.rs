@@ -34,8 +34,8 @@ pub struct Connection {
     pub(super) abandoned: Abandoned,
     /// Streams with something to read that the user was told of, data or an end.
     pub(super) unread: HashSet<u64>,
-    /// How many streams quiche had counted as reset by the peer when last looked at.
-    pub(super) counted_resets: u64,
+    /// Whether the peer may have reset streams since the last look.
+    pub(super) may_have_resets: bool,
     /// Streams that took less than they were offered.
     pub(super) blocked_writers: HashSet<u64>,
     pub(super) path_events: VecDeque<quiche::PathEvent>,
@@ -195,7 +195,7 @@ impl Connection {
             stops: Stops::default(),
             abandoned: Abandoned::new(config.max_streams_uni),
             unread: HashSet::new(),
-            counted_resets: 0,
+            may_have_resets: false,
             blocked_writers: HashSet::new(),
             path_events: VecDeque::new(),
             alias: None,

@@ -11,6 +11,7 @@ pub mod datagrams;
 pub mod dgram;
 pub mod endpoint;
 pub mod error;
+mod frames;
 pub mod header;
 pub mod packet;
 pub mod path;

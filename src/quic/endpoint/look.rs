@@ -176,7 +176,7 @@ impl Endpoint {
             .extend(resets.iter().map(|&id| Change::StreamReadable(key, id)));
         while let Some(id) = connection.live_mut()?.stream_readable_next() {
             self.tell_new_stream(key, id, connection);
-            connection.unread.insert(id);
+            connection.note_readable(id)?;
             self.audit.holders.insert(key);
             if !resets.contains(&id) {
                 self.changes.push_back(Change::StreamReadable(key, id));

@@ -9,6 +9,7 @@ use super::{Endpoint, guarded};
 use crate::quic::address::normalise;
 use crate::quic::datagrams;
 use crate::quic::error::{Error, Result};
+use crate::quic::frames::may_end_streams;
 use crate::quic::packet::{self, Coalesced};
 use crate::quic::probe::Probe;
 
@@ -129,7 +130,9 @@ impl Endpoint {
             }
             connection.touch();
             received?;
-            connection.note_stops()?;
+            if !matches!(layout, Some(Coalesced { short: Some(0), .. })) || may_end_streams(datagram) {
+                connection.note_ends()?;
+            }
             let sign = match connection.has_sent_early()? {
                 // A server that took early data sends 1-RTT packets at once; it gives spare ids when the handshake is over.
                 true => connection.live()?.available_dcids() > 0,
