@@ -45,8 +45,8 @@ async function answer({ id, command, details }) {
 }
 
 /** A socket that listens. */
-async function open({ host, config = {}, answersObserve }) {
-  const socket = new QUICSocket({ answersObserve });
+async function open({ host, config = {}, answersObserve, sendBufferSize }) {
+  const socket = new QUICSocket({ answersObserve, sendBufferSize });
   await socket.start({ host });
   const settings = { key: identity.key, cert: identity.cert, applicationProtos: ['nat-test'], ...config };
   const server = new QUICServer({
@@ -103,8 +103,9 @@ async function hear({ end }) {
   return strays.map(({ data }) => Buffer.from(data).toString());
 }
 
-async function send({ end, text, host, port }) {
-  await ends[end].socket.send(text, port, host);
+/** Sends one datagram: a text, or so many bytes. */
+async function send({ end, text, bytes, host, port }) {
+  await ends[end].socket.send(text ?? Buffer.alloc(bytes), port, host);
 }
 
 async function punch({ end, targets, nonce, timeout }) {
