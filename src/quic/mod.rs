@@ -12,6 +12,7 @@ pub mod dgram;
 pub mod endpoint;
 pub mod error;
 pub mod header;
+mod lanes;
 pub mod packet;
 pub mod path;
 mod pmtu;
