@@ -107,6 +107,18 @@ export declare class Config {
    */
   enableEarlyData(): void
   /**
+   * Whether an endpoint tells of a connection (`ChangeKind.Connected`) as soon as 0-RTT data can flow, and a server shows
+   * what came with a client's first flight, which may be a replay, at once. Default false: when the handshake is
+   * complete, which a replayed one never is. Connections driven by hand show everything as it comes.
+   */
+  setConnectsEarly(connects: boolean): void
+  /**
+   * Server: takes 0-RTT data only with tickets that were handed out under the same bytes, 1 to 255; null, the default,
+   * for any. RFC 9000 §7.4.1 wants it for the limits that clients remember: a server that lowers them has to refuse. Throws
+   * `InvalidConfig` at any other length.
+   */
+  setEarlyDataContext(context?: Uint8Array | undefined | null): void
+  /**
    * Sets the application protocols (ALPN, RFC 7301) that are offered and accepted: each 1 to 255 bytes. The client's order
    * counts: the first of its list that the server has is taken. There is no default, and without a common one there is no connection. Throws `InvalidConfig` for an empty
    * or too long name.
@@ -803,28 +815,32 @@ export declare class TrustAnchors {
   get unreadable(): number
 }
 
-/** A bound UDP socket, Linux only. An endpoint receives from it and flushes to it. A thread of its own waits for it. */
+/** A bound UDP socket, Linux only. An endpoint receives from it and flushes to it. The event loop waits for it. */
 export declare class UdpSocket {
-  /** Binds a socket. Throws `SocketFailed` where the system refuses, or has no such sockets. */
-  static bind(options: UdpSocketOptions): UdpSocket
-  /** Begins to wait for the socket: `ready` is called once for each `wait`. It doesn't keep the process alive. */
-  watch(ready: () => void): void
   /**
-   * Asks for one call of `ready`: when something has come, or also, if `forRoom`, when the socket takes datagrams again.
-   * Answers false, and does nothing, if there is nothing to wait for: the last `receiveFrom` found datagrams, and there
-   * may be more. Throws `SocketFailed` when the socket is dead.
+   * Binds a socket. Throws `SocketFailed` where the system refuses, or has no such sockets, or the runtime's event loop
+   * isn't libuv's.
    */
-  wait(forRoom: boolean): boolean
+  static bind(options: UdpSocketOptions): UdpSocket
+  /**
+   * Begins to wait for the socket: `ready` is called in each turn of the event loop in which something is there to be
+   * received, or the room that `awaitRoom` asked for. Keeps the process alive, unless `setReferenced` says otherwise.
+   */
+  watch(ready: () => void): void
+  /** Whether `ready` is to be called as well when the socket takes datagrams again. */
+  awaitRoom(forRoom: boolean): void
+  /** Whether a watched socket keeps the process alive. */
+  setReferenced(isReferenced: boolean): void
   /** Where it is bound. */
   address(): Address
   /** What it did so far. */
   stats(): UdpSocketStats
   /**
    * Sends one datagram as it is. `host` may name its scope as the system does: `fe80::1%eth0`. Answers 0 if the system
-   * took it, its error number if it refused, and -1 if the datagram is kept until it takes it: `wait(true)`, and flush.
+   * took it, its error number if it refused, and -1 if the datagram is kept until it takes it: `awaitRoom(true)`, and flush.
    */
   send(data: Uint8Array, host: string, port: number): number
-  /** Closes it. What isn't sent is dropped, and `ready` is called no more, but for a call that is under way. */
+  /** Closes it. What isn't sent is dropped, and `ready` is called no more. */
   close(): void
 }
 
@@ -934,11 +950,15 @@ export interface ChainFailure {
 export declare enum ChangeKind {
   /** The peer's certificate chain waits for a verdict: `peerCertChain`, `settleVerification`. */
   Verify = 1,
-  /** The handshake is complete and the peer trusted: a newcomer to show, or a dial that succeeded. */
+  /**
+   * The handshake is complete and the peer trusted: a newcomer to show, or a dial that succeeded. With
+   * `setConnectsEarly`, also as soon as early data can flow.
+   */
   Connected = 2,
   /**
-   * The other side is known to have accepted us: on a server at once, on a client with the server's first 1-RTT
-   * packet. A foreign server may send one before it has judged the client's certificate.
+   * The other side is known to have accepted us: on a server when the handshake is complete, on a client with the
+   * server's first 1-RTT packet, which a foreign server may send before it has judged the client's certificate. Where
+   * the server has taken early data, it is the first spare connection id: 1-RTT packets come early, then.
    */
   Confirmed = 3,
   /** The peer opened the stream `value`: told once, before all else about it. */
@@ -966,6 +986,11 @@ export declare enum ChangeKind {
   Session = 13,
   /** `value` things were heard that are no connection's and that somebody waits for: `takeHeard` until null. */
   Heard = 14,
+  /**
+   * The handshake of a connection that was `Connected` early is complete: whether the server took the early data is
+   * known.
+   */
+  Established = 15,
 }
 
 /** What ended a connection. */
@@ -1284,7 +1309,7 @@ export declare enum Flushed {
   Done = 0,
   /** As much was sent as one turn may: let others run, then go on. */
   More = 1,
-  /** The system takes no more: `wait(true)`, and go on then. */
+  /** The system takes no more: `awaitRoom(true)`, and go on then. */
   Blocked = 2,
   /** The socket is dead. */
   Dead = 3,
@@ -1685,6 +1710,17 @@ export interface TlsSettings {
    * Default 3600. Whoever resumes is not judged again; where a server judges at all, he gets no new ticket either.
    */
   ticketLifetime?: number
+  /**
+   * Server: secrets of at least 32 random bytes each, 16 at most. The first encrypts the tickets that are handed out, those
+   * of the others are still taken; so several servers, or one after a restart, know each other's. Default: random
+   * ones, changed every two days. Change yours yourself: past sessions are only as secret as they are.
+   */
+  ticketKeys?: Array<Uint8Array>
+  /**
+   * Server: any bytes; a ticket is good only under the context under which it was handed out. Whoever gives `ticketKeys`
+   * has to put in here what its clients are judged by, or a ticket gets past it. Default: none.
+   */
+  sessionContext?: Uint8Array
   /**
    * Client: have the server's chain judged again when a session is resumed. Needs `setVerification` with `Chain` or
    * `Application`: a resumption fails without. Default false.

@@ -1,6 +1,7 @@
 import { createPair, echo, readAll } from './helpers/pair';
-import type { QUICSocketOptions } from '../lib';
-import { QUICClient, QUICSocket, errors, events } from '../lib';
+import type { LoggerLike, QUICSocketOptions } from '../lib';
+import { QUICClient, QUICServer, QUICSocket, errors, events, logNative } from '../lib';
+import { createIdentity } from './helpers/certificates';
 
 /** What JavaScript lets callers hand over, where bytes are wanted. */
 const notBytes: unknown[] = ['text', undefined, null, 5, {}, [1, 2], new ArrayBuffer(4), new Uint16Array(4)];
@@ -83,4 +84,23 @@ test.each<Record<string, unknown>>([
 ])('nobody is dialled with %p', async (config) => {
   const dial = QUICClient.createQUICClient({ host: '127.0.0.1', port: 1, config: config });
   await expect(dial).rejects.toBeInstanceOf(errors.ErrorQUICConfig);
+});
+
+test.each<[string, unknown]>([
+  ['nothing', {}],
+  ['no getChild', console],
+  ['no functions', { debug: 1, info: 1, warn: 1, error: 1, getChild: 1 }],
+  ['text', 'logger'],
+])('a logger that has %s is refused before anything is bound', async (_, given) => {
+  const logger = given as LoggerLike;
+  expect(() => new QUICSocket({ logger })).toThrow(TypeError);
+  expect(() => new QUICServer({ config: createIdentity(), logger })).toThrow(/^logger has no .*getChild/);
+  const dialled = QUICClient.createQUICClient({ host: '127.0.0.1', port: 1, localHost: '127.0.0.1', logger });
+  await expect(dialled).rejects.toThrow(TypeError);
+});
+
+test('quiche logs to what has the four levels', () => {
+  expect(() => logNative({} as LoggerLike)).toThrow('logger has no debug, info, warn, error');
+  expect(() => logNative(console as unknown as LoggerLike)).not.toThrow();
+  logNative(null);
 });

@@ -50,6 +50,30 @@ describe('a setting is refused', () => {
   });
 });
 
+describe('a setting that there is not', () => {
+  test.each([
+    ['maxIdleTimout', ': did you mean maxIdleTimeout?'],
+    ['maxidletimeout', ': did you mean maxIdleTimeout?'],
+    ['verifycallback', ': did you mean verifyCallback?'],
+    ['Ca', ': did you mean ca?'],
+    ['serverName', ''],
+    ['x', ''],
+    ['toString', ''],
+  ])('%s is refused, on both sides%s', async (name, hint) => {
+    const config = { key, cert, [name]: 5 };
+    const message = `there is no setting ${name}${hint}`;
+    expect(() => new QUICServer({ config })).toThrow(errors.ErrorQUICConfig);
+    expect(() => new QUICServer({ config })).toThrow(message);
+    const dial = QUICClient.createQUICClient({ host: '127.0.0.1', port: 1, config });
+    await expect(dial).rejects.toMatchObject({ code: 'Config', message });
+  });
+
+  test('may be there, and undefined', () => {
+    const config = { key, cert, maxIdleTimout: undefined };
+    expect(() => new QUICServer({ config })).not.toThrow();
+  });
+});
+
 describe('credentials can be', () => {
   const { ca, issue } = createAuthority();
   const mine = issue();

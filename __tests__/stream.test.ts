@@ -149,7 +149,8 @@ describe('ends', () => {
       'EventQUICStreamDestroyed',
     ];
     expect(names).toEqual(expected);
-    expect(outer).toEqual(expected);
+    // The server's session ticket comes when it likes.
+    expect(outer.filter((name) => name !== 'EventQUICConnectionSession')).toEqual(expected);
   });
 
   test('reach a web reader that is waiting', async () => {

@@ -159,26 +159,61 @@ describe('a server refuses', () => {
 describe('a callback fails closed', () => {
   const hang = () => new Promise<undefined>(() => undefined);
 
-  test.each<[string, () => unknown, Alert]>([
-    [
-      'throws',
-      () => {
-        throw new Error('broken');
-      },
-      'BadCertificate',
-    ],
-    ['rejects', () => Promise.reject(new Error('broken')), 'BadCertificate'],
-    ['gives true', () => true, 'InternalError'],
-    ['gives null', () => null, 'InternalError'],
-    ['gives a number that is no alert', () => 42, 'InternalError'],
-    ['gives an alert that TLS does not know', () => 0x1ff, 'InternalError'],
-  ])('when it %s', async (what, callback, alert) => {
+  const fail = (reason: unknown) => (): never => {
+    throw reason;
+  };
+  const reject = (reason: unknown) => () => {
+    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- nobody keeps a callback from it
+    return Promise.reject(reason);
+  };
+  const thenable = { then: fail(new Error('broken')) };
+  const broken = expect.objectContaining({ message: 'broken' }) as unknown;
+  const nonsense = (what: string): unknown =>
+    expect.objectContaining({
+      message: `verifyCallback answered with ${what}: expected undefined or a CryptoError`,
+    });
+
+  // What it does, the alert, and the cause that we are told.
+  const failures: [string, () => unknown, Alert, unknown][] = [
+    ['throws', fail(new Error('broken')), 'BadCertificate', broken],
+    ['throws a text', fail('broken'), 'BadCertificate', 'broken'],
+    ['throws null', fail(null), 'BadCertificate', null],
+    ['throws undefined', fail(undefined), 'BadCertificate', undefined],
+    ['throws an alert', fail(CryptoError.UnknownCA), 'BadCertificate', CryptoError.UnknownCA],
+    ['rejects', reject(new Error('broken')), 'BadCertificate', broken],
+    ['rejects with nothing', reject(undefined), 'BadCertificate', undefined],
+    ['answers with a thenable that throws', () => thenable, 'BadCertificate', broken],
+    ['gives true', () => true, 'InternalError', nonsense('a value of type boolean')],
+    ['gives false', () => false, 'InternalError', nonsense('a value of type boolean')],
+    ['gives null', () => null, 'InternalError', nonsense('a value of type object')],
+    ['gives a promise of an object', async () => ({ ok: true }), 'InternalError', nonsense('a value of type object')],
+    ['gives a text', () => 'BadCertificate', 'InternalError', nonsense('a value of type string')],
+    ['gives a bigint', () => 298n, 'InternalError', nonsense('a value of type bigint')],
+    ['gives 0', () => 0, 'InternalError', nonsense('the number 0')],
+    ['gives a number that is no alert', () => 42, 'InternalError', nonsense('the number 42')],
+    ['gives a promise of such', async () => 512, 'InternalError', nonsense('the number 512')],
+    ['gives a fraction', () => 298.5, 'InternalError', nonsense('the number 298.5')],
+    ['gives NaN', () => NaN, 'InternalError', nonsense('the number NaN')],
+    ['gives an alert that TLS does not know', () => 0x1ff, 'InternalError', undefined],
+  ];
+
+  test.each(failures)('when a client %s', async (_, callback, alert, cause) => {
     await using to = await startServer();
     const verifyCallback = callback as TLSVerifyCallback;
     const error = await dial(to.server, { verifyCallback }).catch((error: unknown) => error);
     expect(error).toMatchObject({ name: 'ErrorQUICConnectionLocalTLS', data: { errorCode: CryptoError[alert] } });
-    const { cause } = error as Error;
-    if (what === 'throws' || what === 'rejects') expect(cause).toMatchObject({ message: 'broken' });
+    expect((error as Error).cause).toEqual(cause);
+    await to.server.stop();
+    expect(to.names).not.toContain('EventQUICServerConnection');
+  });
+
+  test.each(failures)('when a server %s', async (_, callback, alert) => {
+    const verifyCallback = callback as TLSVerifyCallback;
+    await using to = await startServer({ verifyPeer: true, verifyCallback });
+    await using client = await dial(to.server, createIdentity());
+    const error = await heardBy(client);
+    expect(error).toMatchObject({ name: 'ErrorQUICConnectionPeerTLS', data: { errorCode: CryptoError[alert] } });
+    expect(to.names).toEqual([]);
   });
 
   test('when a client never settles it', async () => {

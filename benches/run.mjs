@@ -7,7 +7,7 @@ import { join, dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { makePki } from './lib/x509.mjs';
-import { DEFAULTS, NEEDS } from './workloads.mjs';
+import { DEFAULTS, NEEDS, NEEDS_NODE } from './workloads.mjs';
 import { summarize, markdown } from './lib/report.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -222,6 +222,7 @@ for (const workload of workloads) {
     for (const name of order) {
       const a = adapters[name];
       if (!NEEDS[workload].every((f) => a.features.includes(f))) continue;
+      if (NEEDS_NODE.has(workload) && a.command !== undefined) continue;
       if (runs.filter((r) => r.peer === name && r.workload === workload && !r.ok).length >= 2) continue;
       const load = loadavg()[0];
       const r = await once(a, name, workload);

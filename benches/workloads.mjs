@@ -33,6 +33,9 @@ export const NEEDS = {
   dgram: ['dgram'],
 };
 
+// Workloads that measure Node's event loop: nothing for a peer that has none.
+export const NEEDS_NODE = new Set(['fair']);
+
 const ONE = Buffer.from([1]);
 
 const STALL_MS = 10000;

@@ -26,7 +26,8 @@ class QUICClient extends Emitter implements ConnectionOwner, SocketUser, AsyncDi
 
   /**
    * Dials. Resolves when the handshake is complete and the server trusted; the server judges us a little later
-   * (`connection.confirmed`). The promise has `cancel(reason)`.
+   * (`connection.confirmed`). With `config.earlyData` and a `session` that permits it, resolves at once: the server is
+   * trusted as in that session, and an end of the handshake is one of the connection. The promise has `cancel(reason)`.
    *
    * @param ctx.timer - milliseconds, or a timer, after which the dial is given up
    * @param ctx.signal - gives the dial up; the promise rejects with the signal's reason
@@ -42,7 +43,7 @@ class QUICClient extends Emitter implements ConnectionOwner, SocketUser, AsyncDi
     options: QUICClientOptions,
     ctx: Partial<ContextTimedInput> = {},
   ): PromiseCancellable<QUICClient> {
-    return Cancellable.run((signal) => create(options, signal, ctx));
+    return Cancellable.run((controller) => create(options, controller, ctx));
   }
 
   /** @internal Clients are made by `createQUICClient`. */
@@ -152,15 +153,14 @@ class QUICClient extends Emitter implements ConnectionOwner, SocketUser, AsyncDi
 
 async function create(
   options: QUICClientOptions,
-  cancelled: AbortSignal,
+  limits: AbortController,
   ctx: Partial<ContextTimedInput>,
 ): Promise<QUICClient> {
-  const limits = new AbortController();
   const giveUp = (reason: unknown): void => limits.abort(reason);
   const attempts: DialAttempt[] = [];
   const onTime = (): void =>
     giveUp(new errors.ErrorQUICClientCreateTimeout('The timer ran out', { data: { attempts } }));
-  const detach = [onAbort(cancelled, giveUp), onAbort(ctx.signal, giveUp), onTimeout(ctx.timer, onTime)];
+  const detach = [onAbort(ctx.signal, giveUp), onTimeout(ctx.timer, onTime)];
   try {
     return new QUICClient(await dial(options, limits.signal, attempts));
   } finally {

@@ -7,6 +7,7 @@ import type { MigrateLimits } from './paths';
 import type QUICSocket from './QUICSocket';
 import type { StreamHost } from './QUICStream';
 import type { ConnectionError, ConnectionMetadata, Host, LoggerLike, Port, QUICConfig, StopOptions } from './types';
+import type { EarlyData } from './handshake';
 import type { TLSInfo } from './tls';
 import type QUICStream from './QUICStream';
 import { DATAGRAM_QUEUE } from './config';
@@ -16,12 +17,12 @@ import Datagrams from './datagrams';
 import { errorOfEnd, local } from './endings';
 import * as errors from './errors';
 import * as events from './events';
+import Handshake from './handshake';
 import { ChangeKind, ConnectionErrorCode } from './native';
 import Paths from './paths';
 import QUICConnectionId from './QUICConnectionId';
 import { toCode, toReason } from './reasons';
 import StreamTable from './StreamTable';
-import { readTLS } from './tls';
 import Emitter from './utils/emitter';
 import { expectBytes, expectStopOptions, expectStreamType } from './utils/expect';
 import { onAbort, promise, quiet } from './utils/promise';
@@ -49,10 +50,8 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   #verification: Verification | undefined;
   /** Changes that wait until whoever was handed the connection had a turn to listen; `undefined` lets them through. */
   #held: [ChangeKind, number][] | undefined;
-  #ids: { own: QUICConnectionId; peer: QUICConnectionId };
+  readonly #handshake: Handshake;
   readonly #paths: Paths;
-  #remoteCerts: Uint8Array[] = [];
-  #tls: TLSInfo | undefined;
   #stopping: Promise<void> | undefined;
   #stopOptions: StopOptions = {};
   /** Ends the waiting of a stop that isn't forced. */
@@ -72,7 +71,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     this.#streams = new StreamTable(this.#streamHost(), parts.type);
     const { enableDgram, dgramDrop } = parts.config.settings;
     this.#datagrams = new Datagrams(parts.handle, enableDgram[1] || DATAGRAM_QUEUE, dgramDrop);
-    this.#ids = this.#readIds();
+    this.#handshake = new Handshake(parts.handle);
     this.#paths = new Paths(parts.handle, this, parts.driver, parts.local);
     void quiet(this.#established.p);
   }
@@ -83,17 +82,17 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   }
 
   get connectionId(): QUICConnectionId {
-    return this.#ids.own;
+    return this.#handshake.ids.own;
   }
 
   get connectionIdPeer(): QUICConnectionId {
-    return this.#ids.peer;
+    return this.#handshake.ids.peer;
   }
 
-  /** Both ids joined, the lower first: the same at both ends. */
+  /** Both ids joined, the lower first: the same at both ends when the handshake is complete. */
   get connectionIdShared(): QUICConnectionId {
-    const ids = [this.#ids.own, this.#ids.peer].sort((a, b) => Buffer.compare(a, b));
-    return QUICConnectionId.fromBuffer(Buffer.concat(ids));
+    const { own, peer } = this.#handshake.ids;
+    return QUICConnectionId.fromBuffer(Buffer.concat([own, peer].sort((a, b) => Buffer.compare(a, b))));
   }
 
   /** Where the socket is bound; a wildcard means every interface. */
@@ -124,9 +123,10 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   }
 
   /**
-   * Resolves when the peer has accepted us: for a client, when the server has judged its certificate; a server knows at
-   * once. A server of other make that sends application data before it has judged us resolves it too early. Rejects with
-   * the connection's error.
+   * Resolves when the peer has accepted us: for a client, when the server has judged its certificate; for a server, when
+   * the handshake is complete, which it is from the start unless `earlyData` is on. A server of other make that sends
+   * application data before it has judged us resolves it too early; one that takes early data and never gives a spare
+   * connection id, never. Rejects with the connection's error.
    */
   get confirmed(): Promise<void> {
     return this.#confirmation.p;
@@ -170,12 +170,17 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
 
   /** The peer's chain, DER, leaf first; empty if it showed none. */
   getRemoteCertsChain(): Uint8Array[] {
-    return this.#remoteCerts;
+    return this.#handshake.remoteCerts;
   }
 
   /** What the two ends agreed on; `undefined` before the handshake is complete. */
   get tls(): TLSInfo | undefined {
-    return this.#tls;
+    return this.#handshake.tls;
+  }
+
+  /** What became of early data (0-RTT). See `QUICConfig.earlyData`. */
+  get earlyData(): EarlyData {
+    return this.#handshake.earlyData;
   }
 
   /**
@@ -183,7 +188,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
    * arguments, other than any other connection's. Who signs them proves to be at the other end of this very connection.
    *
    * @param length - 1 to 4096 bytes
-   * @throws as `newStream` does; the addon's `OutOfRange`, and its `InvalidArgument` for a label of more than 249 bytes
+   * @throws as `newStream` does; the addon's `InvalidState` before the handshake is complete, its `OutOfRange`, and its `InvalidArgument` for a label of more than 249 bytes
    */
   exportKeyingMaterial(label: string, context: Uint8Array = new Uint8Array(0), length = 32): Uint8Array {
     this.#expectRunning();
@@ -307,7 +312,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     return this.stop();
   }
 
-  /** @internal Resolves when the handshake is complete and the peer trusted. */
+  /** @internal Resolves when the handshake is complete and the peer trusted, or early data can flow. */
   get established(): Promise<void> {
     return this.#established.p;
   }
@@ -375,6 +380,9 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
       case ChangeKind.Connected:
         this.#onConnected();
         break;
+      case ChangeKind.Established:
+        this.#onHandshake();
+        break;
       case ChangeKind.Confirmed:
         this.#confirmation.done();
         break;
@@ -407,16 +415,18 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   }
 
   #onConnected(): void {
-    this.#ids = this.#readIds();
-    this.#onPath();
-    this.#remoteCerts = this.#handle.peerCertChain() ?? [];
-    this.#tls = readTLS(this.#handle);
+    this.#onHandshake();
     this.#advance({ status: 'running' });
     // Whoever awaits the connection runs now; what else happened is told when it has had time to listen.
     this.#held = [];
     setImmediate(() => this.#release());
     this.#established.resolveP();
     this.#owner?.onConnected(this);
+  }
+
+  #onHandshake(): void {
+    this.#handshake.advance();
+    this.#onPath();
   }
 
   #onSession(): void {
@@ -523,8 +533,9 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
         this.#closeNative({ isApp, errorCode, reason });
         return true;
       });
-    // quiche sends a code of QUIC's own in a Handshake packet until then, which a server may have lost the keys for.
-    if (!isApp) this.#confirmation.whenDone(this.#activePath, close);
+    // quiche sends a code of QUIC's own in a Handshake packet until then, which a server may have lost the keys for. While
+    // early data flows, the peer may not be able to read the application's, either.
+    if (!isApp || this.earlyData === 'pending') this.#confirmation.whenDone(this.#activePath, close);
     else close();
   }
 
@@ -557,13 +568,6 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
       throw new Error(`${this.#state.status} can't become ${to.status}`);
     }
     this.#state = to;
-  }
-
-  #readIds(): { own: QUICConnectionId; peer: QUICConnectionId } {
-    return {
-      own: QUICConnectionId.fromBuffer(this.#handle.sourceId()),
-      peer: QUICConnectionId.fromBuffer(this.#handle.destinationId()),
-    };
   }
 
   #streamHost(): StreamHost {

@@ -19,7 +19,7 @@ import { createHmac } from 'node:crypto';
 import { minIdleTimeout as noLimit, resolveConfig, serverDefault } from './config';
 import * as errors from './errors';
 import * as events from './events';
-import { silent } from './logging';
+import { toLogger } from './logging';
 import QUICConnection from './QUICConnection';
 import QUICSocket from './QUICSocket';
 import Emitter from './utils/emitter';
@@ -65,7 +65,7 @@ class QUICServer extends Emitter implements Admitter, ConnectionOwner, AsyncDisp
   /** @throws {errors.ErrorQUICConfig} a setting can't be */
   constructor(options: QUICServerOptions) {
     super();
-    this.#logger = options.logger ?? silent;
+    this.#logger = toLogger(options.logger);
     this.reasonToCode = options.reasonToCode;
     this.codeToReason = options.codeToReason;
     this.minIdleTimeout = options.minIdleTimeout;

@@ -9,7 +9,7 @@ import { refusalsNamed } from './config';
 import Driver from './Driver';
 import * as errors from './errors';
 import * as events from './events';
-import { silent } from './logging';
+import { toLogger } from './logging';
 import { Endpoint, messageOf, nativeCode } from './native';
 import observe from './observe';
 import Probing from './probing';
@@ -100,7 +100,7 @@ class QUICSocket extends Emitter implements AsyncDisposable {
   constructor(options: QUICSocketOptions = {}) {
     super();
     this.#options = options;
-    this.#logger = options.logger ?? silent;
+    this.#logger = toLogger(options.logger);
     this.resolveHostname = options.resolveHostname ?? address.resolveHostnames;
   }
 

@@ -20,9 +20,12 @@ type Attempt<T> = {
  * first success wins, and ends the others.
  *
  * When the signal aborts, or there is nothing left to try, it rejects after all attempts are over: with the signal's
- * reason, or with an `AggregateError` of what they failed with.
+ * reason, or with an `AggregateError` of what they failed with; a single attempt's failure is its own.
  */
 async function tryInTurn<T>(hosts: readonly Host[], { start, discard }: Attempt<T>, signal?: AbortSignal): Promise<T> {
+  signal?.throwIfAborted();
+  // Most names, and all addresses: nothing to take turns with.
+  if (hosts.length === 1) return start(hosts[0], signal ?? new AbortController().signal);
   const winner = promise<T>();
   const over = new AbortController();
   const detach = onAbort(signal, (reason) => over.abort(reason));

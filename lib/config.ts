@@ -1,23 +1,34 @@
-import type { TlsSettings } from './native';
 import type { QUICConfig } from './types';
+import type { PEMTexts } from './tlsSettings';
 import { createHash } from 'node:crypto';
-import tls from 'node:tls';
+import { isUint8Array } from 'node:util/types';
 import * as errors from './errors';
 import { NativeConfig, messageOf, nativeCode } from './native';
-import { collectPEMs, pemsToDERs } from './utils/pem';
+import { closest } from './utils/closest';
+import { earlyDataContext, tlsSettings } from './tlsSettings';
+import { certificatesIn, collectPEMs } from './utils/pem';
 
 const MiB = 1024 * 1024;
 
-/** Defaults of a connection, client's side. */
-const clientDefault: QUICConfig = {
+/** Defaults of a connection, client's side; every setting is among them. */
+const clientDefault: { [name in keyof Required<QUICConfig>]: QUICConfig[name] } = {
+  // Node's roots, where nothing else judges the peer.
+  ca: undefined,
+  key: undefined,
+  cert: undefined,
   // The addon's list: Ed25519, ECDSA with SHA-256, 384, 512, RSA-PSS and RSA with the same.
   sigalgs: undefined,
   // BoringSSL's own: X25519MLKEM768, X25519, P-256, P-384.
   groups: undefined,
   verifyPeer: true,
+  verifyCallback: undefined,
   // Tickets, but not where a callback judges.
   resumption: undefined,
   ticketLifetime: 3_600_000,
+  // Random ones of BoringSSL, which changes them every two days.
+  ticketKeys: undefined,
+  logKeys: undefined,
+  qlogDirectory: undefined,
   grease: true,
   keepAliveIntervalTime: undefined,
   maxIdleTimeout: 0,
@@ -43,6 +54,8 @@ const clientDefault: QUICConfig = {
   // A placeholder: name your own protocol.
   applicationProtos: ['quic'],
   enableEarlyData: true,
+  // It can be replayed.
+  earlyData: false,
   readableChunkSize: 64 * 1024,
   congestionControl: 'cubic',
 };
@@ -98,7 +111,9 @@ function resolveConfig(
   input: Partial<QUICConfig>,
   handshakeTimeout = Infinity,
 ): ResolvedConfig {
-  const settings = { ...defaults, ...withoutUndefined(input) };
+  const given = withoutUndefined(input);
+  expectKnown(Object.keys(given));
+  const settings = { ...defaults, ...given };
   check(settings);
   const pems = { key: pemsOf('key', settings), cert: pemsOf('cert', settings), ca: pemsOf('ca', settings) };
   if (pems.key.length !== pems.cert.length) {
@@ -110,14 +125,14 @@ function resolveConfig(
   const make = () =>
     refusalsNamed(() => {
       const config = NativeConfig.withTls(tlsSettings(side, settings, pems));
-      apply(config, settings, handshakeTimeout);
+      apply(side, config, settings, handshakeTimeout);
       return config;
     });
   // A server's has secrets of its own, for tickets, which new settings are to end.
   const native = side === 'client' ? shared(settings, pems, make) : make();
   let certificates = certificatesOf.get(native);
   if (certificates === undefined) {
-    certificates = { certs: pemsToDERs(pems.cert), ca: pemsToDERs(pems.ca) };
+    certificates = { certs: certificatesIn(pems.cert), ca: certificatesIn(pems.ca) };
     certificatesOf.set(native, certificates);
   }
   return { settings, native, ...certificates };
@@ -149,6 +164,15 @@ function withoutUndefined(input: Partial<QUICConfig>): Partial<QUICConfig> {
   return Object.fromEntries(Object.entries(input).filter(([, value]: [string, unknown]) => value !== undefined));
 }
 
+/** A setting that is misspelt would be left at its default without a word. */
+function expectKnown(names: string[]): void {
+  const unknown = names.find((name) => !Object.hasOwn(clientDefault, name));
+  if (unknown === undefined) return;
+  const meant = closest(unknown, Object.keys(clientDefault));
+  const hint = meant === undefined ? '' : `: did you mean ${meant}?`;
+  throw new errors.ErrorQUICConfig(`there is no setting ${unknown}${hint}`);
+}
+
 function pemsOf(name: 'key' | 'cert' | 'ca', settings: QUICConfig): string[] {
   try {
     return collectPEMs(settings[name]);
@@ -173,6 +197,12 @@ function check(settings: QUICConfig): void {
   if (![undefined, 'never', 'trustTicket'].includes(settings.resumption)) {
     throw new errors.ErrorQUICConfig(`resumption is ${settings.resumption}: expected 'never' or 'trustTicket'`);
   }
+  if (settings.ticketKeys !== undefined && !isListOfBytes(settings.ticketKeys)) {
+    throw new errors.ErrorQUICConfig('ticketKeys is expected to be a list of Uint8Arrays, of 32 random bytes each');
+  }
+  if (settings.earlyData && !settings.enableEarlyData) {
+    throw new errors.ErrorQUICConfig('earlyData without enableEarlyData would have no effect');
+  }
   // RFC 9001 §8.1: without a protocol in common there is no connection.
   if (!Array.isArray(settings.applicationProtos) || settings.applicationProtos.length === 0) {
     throw new errors.ErrorQUICConfig('applicationProtos is expected to be a list of at least one protocol');
@@ -183,6 +213,10 @@ function check(settings: QUICConfig): void {
   if (rules.length !== 2 || !rules.every((rule) => rule === 'oldest' || rule === 'newest')) {
     throw new errors.ErrorQUICConfig("dgramDrop is expected to be two of 'oldest' and 'newest'");
   }
+}
+
+function isListOfBytes(list: unknown): boolean {
+  return Array.isArray(list) && list.length > 0 && list.every(isUint8Array);
 }
 
 function checkKeepAlive({ keepAliveIntervalTime: interval, maxIdleTimeout }: QUICConfig): void {
@@ -200,36 +234,6 @@ function checkDgram(enableDgram: QUICConfig['enableDgram']): void {
   }
 }
 
-type PEMTexts = { key: string[]; cert: string[]; ca: string[] };
-
-function tlsSettings(side: 'client' | 'server', settings: QUICConfig, pems: PEMTexts): TlsSettings {
-  const needsRoots = settings.verifyPeer && settings.verifyCallback === undefined && pems.ca.length === 0;
-  return {
-    credentials: pems.key.map((key, i) => ({ key: Buffer.from(key), cert: Buffer.from(pems.cert[i] ?? '') })),
-    ca: pems.ca.map((pem) => Buffer.from(pem)),
-    caDer: needsRoots ? systemRoots() : undefined,
-    sigalgs: settings.sigalgs,
-    groups: settings.groups,
-    sessionTickets: side === 'server' && allowsResumption(settings),
-    ticketLifetime: settings.ticketLifetime / 1000,
-    verifyResumed: side === 'client' && settings.verifyPeer,
-  };
-}
-
-/** A client that resumes isn't judged again: a server that judges by callback has to want it. */
-function allowsResumption({ resumption, verifyCallback }: QUICConfig): boolean {
-  return verifyCallback === undefined ? resumption !== 'never' : resumption === 'trustTicket';
-}
-
-let roots: Uint8Array[] | undefined;
-
-/** Node's trust anchors: the system's, where Node can read them. */
-function systemRoots(): Uint8Array[] {
-  const { getCACertificates } = tls as { getCACertificates?: (type: 'system') => string[] };
-  roots ??= pemsToDERs([...(getCACertificates?.('system') ?? tls.rootCertificates)]);
-  return roots;
-}
-
 /** Anything the addon refuses is a setting of the user. */
 function refusalsNamed<T>(build: () => T): T {
   try {
@@ -240,7 +244,7 @@ function refusalsNamed<T>(build: () => T): T {
   }
 }
 
-function apply(config: NativeConfig, settings: QUICConfig, handshakeTimeout: number): void {
+function apply(side: 'client' | 'server', config: NativeConfig, settings: QUICConfig, handshakeTimeout: number): void {
   config.setVerification(
     !settings.verifyPeer ? 'None' : settings.verifyCallback === undefined ? 'Chain' : 'Application',
   );
@@ -270,7 +274,10 @@ function apply(config: NativeConfig, settings: QUICConfig, handshakeTimeout: num
   config.setActiveConnectionIdLimit(ACTIVE_CONNECTION_ID_LIMIT);
   config.setApplicationProtos(settings.applicationProtos);
   config.setCcAlgorithmName(settings.congestionControl);
-  if (settings.enableEarlyData) config.enableEarlyData();
+  // A client would offer what it doesn't send.
+  if (settings.enableEarlyData && (side === 'server' || settings.earlyData)) config.enableEarlyData();
+  config.setConnectsEarly(settings.earlyData);
+  config.setEarlyDataContext(earlyDataContext(settings));
 }
 
 /** How many received datagrams quiche may keep until they are taken, at the end of the turn. */

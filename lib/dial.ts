@@ -18,7 +18,7 @@ import { domainToASCII } from 'node:url';
 import tryInTurn from './attempts';
 import { clientDefault, resolveConfig } from './config';
 import * as errors from './errors';
-import { silent } from './logging';
+import { toLogger } from './logging';
 import { messageOf, nativeCode } from './native';
 import QUICConnection from './QUICConnection';
 import QUICSocket from './QUICSocket';
@@ -71,7 +71,7 @@ type Dialled = { socket: QUICSocket; isSocketShared: boolean; connection: QUICCo
 
 /** Dials, and notes down which addresses were tried. Leaves nothing behind when it fails. */
 async function dial(options: QUICClientOptions, signal: AbortSignal, attempts: DialAttempt[]): Promise<Dialled> {
-  const logger = options.logger ?? silent;
+  const logger = toLogger(options.logger);
   const isSocketShared = options.socket !== undefined;
   const socket = options.socket ?? new QUICSocket({ resolveHostname: options.resolveHostname, logger });
   signal.throwIfAborted();
@@ -145,7 +145,7 @@ async function startOwn(socket: QUICSocket, options: QUICClientOptions): Promise
 
 function connect(options: QUICClientOptions, socket: QUICSocket, target: Target, host: Host): QUICConnection {
   const { config, serverName, port } = target;
-  const logger = (options.logger ?? silent).getChild(QUICConnection.name);
+  const logger = toLogger(options.logger).getChild(QUICConnection.name);
   const { reasonToCode, codeToReason } = options;
   const at = { host: socket.host, port: socket.port };
   return socket.dial(config.native, host, port, serverName, (handle, driver) => {

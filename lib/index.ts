@@ -26,6 +26,7 @@ export type { DatagramStats } from './datagrams';
 export type { ObserveOptions } from './observe';
 export type { MigrateLimits, PathChange } from './paths';
 export type { PunchAttempt, PunchOptions, PunchResult, PunchStats } from './punch';
+export type { EarlyData } from './handshake';
 export type { TLSInfo } from './tls';
 export type { NativeLogLevel } from './logging';
 export type {

@@ -1,5 +1,6 @@
 import type { LoggerLike } from './types';
 import { setLogger } from './native';
+import { LEVELS, expectLogger } from './utils/expect';
 
 /** A logger for those who gave none. */
 const silent: LoggerLike = {
@@ -10,6 +11,13 @@ const silent: LoggerLike = {
   getChild: () => silent,
 };
 
+/** The logger that was given, or silence. Checked before anything is done: what is bound already wouldn't be let go. */
+function toLogger(given: LoggerLike | null | undefined): LoggerLike {
+  if (given === undefined || given === null) return silent;
+  expectLogger(given, [...LEVELS, 'getChild']);
+  return given;
+}
+
 /** How much quiche tells. `trace` writes about every packet, and slows everything down. */
 type NativeLogLevel = 'error' | 'warn' | 'info' | 'debug' | 'trace';
 
@@ -18,6 +26,7 @@ type NativeLogLevel = 'error' | 'warn' | 'info' | 'debug' | 'trace';
  * addresses and connection ids.
  */
 function logNative(logger: LoggerLike | null, level: NativeLogLevel = 'warn'): void {
+  if (logger !== null) expectLogger(logger, LEVELS);
   if (logger === null) setLogger(null);
   else setLogger((messageLevel, target, message) => write(logger, messageLevel, `${target}: ${message}`), level);
 }
@@ -28,4 +37,4 @@ function write(logger: LoggerLike, level: string, message: string): void {
 }
 
 export type { NativeLogLevel };
-export { silent, logNative };
+export { toLogger, logNative };

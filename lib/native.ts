@@ -115,9 +115,11 @@ function messageOf(error: unknown): string {
   return typeof message === 'string' ? message : String(error);
 }
 
-/** Whether a code is a TLS alert (RFC 9001 §4.8). */
-function isCryptoError(code: number): code is CryptoError {
-  return code >= quiche.CRYPTO_ERROR_START && code <= quiche.CRYPTO_ERROR_STOP;
+/** Whether this is a code that stands for a TLS alert (RFC 9001 §4.8). */
+function isCryptoError(code: unknown): code is CryptoError {
+  return (
+    Number.isInteger(code) && Number(code) >= quiche.CRYPTO_ERROR_START && Number(code) <= quiche.CRYPTO_ERROR_STOP
+  );
 }
 
 export type {

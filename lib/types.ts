@@ -71,7 +71,10 @@ type TLSVerifyContext = {
   /** Where the peer is. */
   host: Host;
   port: Port;
-  /** Aborts when the verdict is no longer wanted: the connection ended or the handshake ran out of time. */
+  /**
+   * Aborts when the verdict is no longer wanted: the connection ended or the handshake ran out of time. A server notices a
+   * client that goes away meanwhile by the idle or handshake timeout only: its farewell can't be read before the verdict.
+   */
   signal: AbortSignal;
 };
 
@@ -116,6 +119,15 @@ type QUICConfig = {
   resumption?: 'trustTicket' | 'never';
   /** Server: milliseconds for which a session ticket is good: a second to seven days, in whole seconds. */
   ticketLifetime: number;
+  /**
+   * Server: what encrypts session tickets: 1 to 16 keys of 32 or more random bytes. The first encrypts the tickets that are
+   * handed out; those of the others are still taken. So several servers, or one after a restart, resume each other's
+   * sessions, where they judge their clients alike. To rotate, put a new key in front by `updateConfig`, and drop the last
+   * one when its tickets have ended. Whoever has a key can read the sessions' early data, and impersonate clients that
+   * resume. `updateConfig` alone ends no sessions then, and so no verdicts: take new keys when who is trusted changes.
+   * Default: random keys, renewed every two days and by each `updateConfig`.
+   */
+  ticketKeys?: Uint8Array[];
   /** File that takes the TLS secrets, for Wireshark. Whoever can read it can read the connections. */
   logKeys?: string;
   /** Directory that takes one qlog file for each connection. */
@@ -173,8 +185,22 @@ type QUICConfig = {
   discoverPmtu: boolean;
   /** Application protocols (ALPN), the preferred first. Both sides need one in common. */
   applicationProtos: string[];
-  /** Permit early data. Nothing is sent early unless asked for. */
+  /** Permits early data (0-RTT). It isn't sent, nor shown before the handshake is complete, unless `earlyData` says so. */
   enableEarlyData: boolean;
+  /**
+   * Early data (0-RTT), on either side, default false: connections are handed out before their handshake is complete.
+   *
+   * A client that dials with a `session` whose server permits it gets its connection at once, and what it writes goes with
+   * the first packets; if the server takes no early data, streams are sent again when the handshake is complete, and datagrams
+   * are lost. A server shows what came early at once, without a round trip.
+   *
+   * **Early data can be replayed** by whoever recorded it, also to other servers with the same ticket keys (RFC 8446 §8,
+   * RFC 9001 §9.2), and is not forward secret. Send early only what may happen twice, such as a question; on a server,
+   * await `connection.confirmed` before anything else: a replayed connection never gets there.
+   *
+   * Where a `verifyCallback` judges the server, or a server judges its clients at all, nothing goes early: trust comes first.
+   */
+  earlyData: boolean;
   /** Largest chunk in bytes that reading a stream gives. */
   readableChunkSize: number;
   /** `'cubic'`, `'reno'` or `'bbr2_gcongestion'`. */

@@ -1,6 +1,6 @@
 import type { NativeConnection } from './native';
 import type { TLSVerifyCallback, TLSVerifyContext } from './types';
-import { CryptoError, isCryptoError } from './native';
+import { CryptoError, isCryptoError, nativeCode } from './native';
 
 /** What the callback is told, without the signal. */
 type Circumstances = Omit<TLSVerifyContext, 'signal'>;
@@ -11,7 +11,10 @@ type Circumstances = Omit<TLSVerifyContext, 'signal'>;
  */
 class Verification {
   readonly #handle: NativeConnection;
-  readonly #abort = new AbortController();
+  /** Made when the application asks for its signal: few do. */
+  #controller: AbortController | undefined;
+  /** Why the connection ended before the verdict. */
+  #aborted: { reason: unknown } | undefined;
   #isSettled = false;
   /** What the callback threw. */
   #thrown: unknown;
@@ -25,30 +28,49 @@ class Verification {
     onSettled: () => void,
   ) {
     this.#handle = handle;
-    const context = { ...circumstances, signal: this.#abort.signal };
+    const getSignal = (): AbortSignal => this.#signal;
+    const context = {
+      ...circumstances,
+      get signal() {
+        return getSignal();
+      },
+    };
     void this.#judge(() => verify(handle.peerCertChain() ?? [], ca, context)).then((refusal) => {
-      if (this.#abort.signal.aborted) return;
+      if (this.#aborted !== undefined) return;
       this.#isSettled = true;
       this.#settle(refusal);
       onSettled();
     });
   }
 
-  /** What the callback threw, if it did: the cause of the refusal. */
+  /** What the callback threw, or what was wrong with its answer: the cause of the refusal. */
   get thrown(): unknown {
     return this.#thrown;
   }
 
   /** The connection ended. Whoever still judges it may stop; whoever has judged it isn't told. */
   abort(reason: unknown): void {
-    if (!this.#isSettled) this.#abort.abort(reason);
+    if (this.#isSettled || this.#aborted !== undefined) return;
+    this.#aborted = { reason };
+    this.#controller?.abort(reason);
+  }
+
+  get #signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#aborted !== undefined) this.#controller.abort(this.#aborted.reason);
+    }
+    return this.#controller.signal;
   }
 
   async #judge(verify: () => ReturnType<TLSVerifyCallback>): Promise<number | undefined> {
     try {
       const answer: unknown = await verify();
       if (answer === undefined) return undefined;
-      return typeof answer === 'number' && isCryptoError(answer) ? answer : CryptoError.InternalError;
+      if (isCryptoError(answer)) return answer;
+      const kind = typeof answer === 'number' ? `the number ${answer}` : `a value of type ${typeof answer}`;
+      this.#thrown = new TypeError(`verifyCallback answered with ${kind}: expected undefined or a CryptoError`);
+      return CryptoError.InternalError;
     } catch (error) {
       this.#thrown = error;
       return CryptoError.BadCertificate;
@@ -56,15 +78,11 @@ class Verification {
   }
 
   #settle(refusal: number | undefined): void {
-    if (refusal === undefined) {
-      this.#handle.settleVerification();
-      return;
-    }
     try {
-      this.#handle.settleVerification(refusal & 0xff);
-    } catch {
-      // An alert that TLS doesn't know. The peer is refused all the same.
-      this.#handle.settleVerification(CryptoError.InternalError & 0xff);
+      this.#handle.settleVerification(refusal === undefined ? undefined : refusal & 0xff);
+    } catch (error) {
+      // An alert that TLS doesn't know: the peer is refused all the same. Else there is no connection to settle any more.
+      if (nativeCode(error) === 'InvalidArgument') this.#handle.settleVerification(CryptoError.InternalError & 0xff);
     }
   }
 }

@@ -187,6 +187,76 @@ fn new_settings_end_the_tickets_of_the_old() {
     assert!(first.borrow().close_cause().is_none(), "the live connection stays");
 }
 
+/// Whether a session from a server with the first settings is resumed by one with the second; both keep no secrets of their own.
+fn resumes(first: &TlsSettings, second: (&TlsSettings, Verification)) -> bool {
+    let mut world = World::new();
+    let complete = |settings: &TlsSettings| TlsSettings {
+        credentials: vec![world.far.credential(&[])],
+        ca: vec![world.root.pem()],
+        session_tickets: true,
+        ..settings.clone()
+    };
+    let server = config(&complete(first), Verification::None);
+    let next = config(&complete(second.0), second.1);
+    world.pair.server.endpoint.listen(shared(server));
+    let config = world.client(Verification::Chain);
+    let ticket = session(&world.dial(&config, None)).expect("a ticket");
+    world.pair.server.endpoint.listen(shared(next));
+    is_resumed(&world.dial(&config, Some(&ticket)))
+}
+
+#[test]
+fn who_has_the_key_of_a_ticket_takes_it() {
+    let keys = |names: &[u8]| TlsSettings {
+        ticket_keys: names.iter().map(|name| vec![*name; 32]).collect(),
+        ..Default::default()
+    };
+    let none = |names: &[u8]| resumes(&keys(b"a"), (&keys(names), Verification::None));
+    assert!(none(b"a"), "the same key");
+    assert!(none(b"ba"), "a new key, and the old one");
+    assert!(!none(b"b"), "another key");
+    assert!(!none(b""), "a random one");
+    assert!(
+        !resumes(&keys(b"ba"), (&keys(b"a"), Verification::None)),
+        "the first is the one that encrypts"
+    );
+}
+
+/// Otherwise a client whom nobody has judged could get past a judge by a ticket.
+#[test]
+fn a_ticket_is_good_in_its_own_context_only() {
+    let within = |context: &[u8]| TlsSettings {
+        ticket_keys: vec![vec![7; 32]],
+        session_context: Some(context.to_vec()),
+        ..Default::default()
+    };
+    let judged = |context| resumes(&within(b"nobody"), (&within(context), Verification::Chain));
+    assert!(judged(b"nobody"), "the addon itself doesn't know what a context means");
+    assert!(!judged(b"a judge"));
+}
+
+#[test]
+fn keys_of_tickets_that_are_none_are_refused() {
+    for (keys, reason) in [
+        (
+            vec![vec![0; 31]],
+            "ticketKeys: has to be keys of at least 32 random bytes each",
+        ),
+        (
+            vec![vec![0; 32], vec![]],
+            "ticketKeys: has to be keys of at least 32 random bytes each",
+        ),
+        (vec![vec![0; 32]; 17], "ticketKeys: are more than 16"),
+    ] {
+        let settings = TlsSettings {
+            ticket_keys: keys,
+            ..Default::default()
+        };
+        let refusal = tls::context(&settings).err().expect("refused");
+        assert_eq!(refusal.to_string(), reason);
+    }
+}
+
 #[test]
 fn a_client_judges_the_server_again() {
     let mut world = World::new();

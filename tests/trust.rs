@@ -9,7 +9,7 @@ use std::time::Instant;
 use common::{Pair, Party, config, shared, unix_now};
 use polykey_quic::quic::chain_check::ChainFailure;
 use polykey_quic::quic::endpoint::change::Change;
-use polykey_quic::quic::tls::{Credential, TlsSettings};
+use polykey_quic::quic::tls::{self, Credential, TlsSettings};
 use polykey_quic::quic::{Config, SharedConnection, Verification};
 use polykey_quic::x509::{CaParams, Extension, pem};
 
@@ -389,4 +389,18 @@ fn the_group_is_as_both_settings_permit() {
         let cipher = client.borrow_mut().cipher().expect("live").expect("chosen");
         assert!(cipher.starts_with("TLS_"), "{cipher}");
     }
+}
+
+#[test]
+fn what_failed_before_is_not_told_for_what_fails_now() {
+    // SAFETY: numbers, and a text that lives for ever.
+    unsafe { boring_sys::ERR_put_error(11, 0, 105, c"elsewhere".as_ptr(), 1) };
+    let settings = TlsSettings {
+        signature_algorithms: Some("rot13".into()),
+        ..Default::default()
+    };
+    let refusal = tls::context(&settings).err().expect("refused").to_string();
+    let (advice, reasons) = refusal.split_once(" (BoringSSL: ").expect("BoringSSL's word for it");
+    assert!(advice.starts_with("sigalgs: is no list of signature algorithms that BoringSSL knows"));
+    assert!(!reasons.contains(", "), "one reason: {reasons}");
 }

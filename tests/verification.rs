@@ -206,6 +206,28 @@ fn what_comes_before_the_verdict_is_neither_shown_nor_lost() {
 }
 
 #[test]
+fn what_comes_in_one_batch_with_the_certificate_is_not_lost() {
+    let authority = Authority::new();
+    let mut pair = Pair::new();
+    pair.server
+        .endpoint
+        .listen(shared(authority.config(Verification::Application)));
+    let client = pair.dial(authority.config(Verification::Chain));
+    while !client.borrow().is_established().expect("live") {
+        pair.step();
+    }
+    // The client's certificate and its first streams: many datagrams, none of which was looked at before the next.
+    write(&client, 0, &[7; 5000], true);
+    pair.step();
+    settle(&pending(&pair.server), None);
+    pair.run();
+    let (bytes, fin) = read(&pair.server.accepted(), 0);
+    assert_eq!((bytes.len(), fin), (5000, true));
+    let stats = client.borrow().stats().expect("live");
+    assert_eq!((stats.lost, stats.retrans), (0, 0), "nothing had to come again");
+}
+
+#[test]
 fn more_than_can_be_held_comes_again() {
     let (mut pair, client) = dialled(Verification::Chain, Verification::Application);
     let mut sent = 0;

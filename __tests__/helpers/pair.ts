@@ -1,5 +1,11 @@
-import type { QUICClientConfigInput, QUICServerConfigInput, StreamCodeToReason, StreamReasonToCode } from '../../lib';
-import { QUICClient, QUICServer, QUICSocket, events } from '../../lib';
+import type {
+  LoggerLike,
+  QUICClientConfigInput,
+  QUICServerConfigInput,
+  StreamCodeToReason,
+  StreamReasonToCode,
+} from '../../lib';
+import { QUICClient, QUICServer, QUICSocket, errors, events } from '../../lib';
 import type { QUICConnection, QUICStream } from '../../lib';
 import type { Authority } from './certificates';
 import { createAuthority } from './certificates';
@@ -49,6 +55,20 @@ function recordEvents(target: Emits): string[] {
   const names: string[] = [];
   target.addEventListener('EventAll', (event: { detail: Event }) => names.push(event.detail.type));
   return names;
+}
+
+/** Listens to a server's log for the newcomer that is refused: nobody else hears of it. */
+function listeningLogger(): { logger: LoggerLike; refusal: Promise<string> } {
+  let tell: (message: string) => void;
+  const refusal = new Promise<string>((resolve) => (tell = resolve));
+  const logger: LoggerLike = {
+    debug: (message) => message.includes(errors.ErrorQUICServerNewConnection.name) && tell(message),
+    info: () => undefined,
+    warn: () => undefined,
+    error: () => undefined,
+    getChild: () => logger,
+  };
+  return { logger, refusal };
 }
 
 /** Dials a server that was just made for it; both end with `await using`. */
@@ -121,4 +141,4 @@ function echo(connection: QUICConnection): void {
 }
 
 export type { Pair };
-export { authority, createPair, echo, nextEvent, openStream, readAll, recordEvents, startSocket };
+export { authority, createPair, echo, listeningLogger, nextEvent, openStream, readAll, recordEvents, startSocket };

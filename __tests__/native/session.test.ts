@@ -104,6 +104,43 @@ describe('enableEarlyData', () => {
   });
 });
 
+describe('setEarlyDataContext', () => {
+  test('refuses early data from a session of another context, but not the session', () => {
+    const limits = (bytes: string): Config => {
+      const config = serverConfig(true);
+      config.setTicketKey(ticketKey);
+      config.setEarlyDataContext(Buffer.from(bytes));
+      return config;
+    };
+    const session = ticket(limits('small'), true);
+    for (const [bytes, accepts] of [
+      ['small', true],
+      ['large', false],
+    ] as const) {
+      const pair = returning(limits(bytes), session, true);
+      pair.flush();
+      expect([pair.client.isResumed(), pair.client.earlyDataReason() === ACCEPTED]).toEqual([true, accepts]);
+    }
+  });
+
+  test('takes 1 to 255 bytes, or null', () => {
+    for (const length of [0, 256]) {
+      expect(codeOf(() => serverConfig().setEarlyDataContext(Buffer.alloc(length)))).toBe('InvalidConfig');
+    }
+    serverConfig().setEarlyDataContext(Buffer.alloc(255));
+    serverConfig().setEarlyDataContext(null);
+  });
+});
+
+test('setConnectsEarly leaves connections that are driven by hand as they are', () => {
+  const config = serverConfig(true);
+  config.setConnectsEarly(true);
+  const pair = returning(config, ticket(config, true), true);
+  pair.flush();
+  expect(pair.errors).toEqual([]);
+  expect(pair.client.earlyDataReason()).toBe(ACCEPTED);
+});
+
 describe('setSession', () => {
   test('must come before the first packet', () => {
     const config = serverConfig();

@@ -1,8 +1,8 @@
-import type { LoggerLike, TLSVerifyCallback } from '../../lib';
+import type { TLSVerifyCallback } from '../../lib';
 import { QUICClient, QUICServer, errors, events, native } from '../../lib';
 import type { Algorithm, Credentials } from '../helpers/certificates';
 import { createChain } from '../helpers/certificates';
-import { nextEvent, readAll, recordEvents } from '../helpers/pair';
+import { listeningLogger, nextEvent, readAll, recordEvents } from '../helpers/pair';
 
 const { ConnectionErrorCode, CryptoError } = native;
 
@@ -33,20 +33,6 @@ const outcomes: [string, () => unknown, number | undefined][] = [
 
 const trustAll: TLSVerifyCallback = () => undefined;
 
-/** Collects what a server's log says of newcomers: nobody else hears of those that are refused. */
-function listeningLogger(): { logger: LoggerLike; heard: Promise<string> } {
-  let tell: (message: string) => void;
-  const heard = new Promise<string>((resolve) => (tell = resolve));
-  const logger: LoggerLike = {
-    debug: (message) => message.includes(errors.ErrorQUICServerNewConnection.name) && tell(message),
-    info: () => undefined,
-    warn: () => undefined,
-    error: () => undefined,
-    getChild: () => logger,
-  };
-  return { logger, heard };
-}
-
 type Play = { answer: () => unknown; timeout: number };
 
 /** A server and how to dial it, with a chain of each kind at both ends; `side` judges as `play` says. */
@@ -64,7 +50,7 @@ async function stage(side: 'client' | 'server', credentials: Credentials[], { an
     verifyCallback: end === side ? judge : trustAll,
     handshakeTimeout: end === side ? timeout : 10_000,
   });
-  const { logger, heard } = listeningLogger();
+  const { logger, refusal: heard } = listeningLogger();
   const server = new QUICServer({ config: configOf('server'), logger });
   await server.start({ host: '127.0.0.1' });
   const dial = () =>

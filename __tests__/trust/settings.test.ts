@@ -1,13 +1,13 @@
-import type { QUICClientConfigInput, QUICServerConfigInput } from '../../lib';
+import type { LoggerLike, QUICClientConfigInput, QUICServerConfigInput } from '../../lib';
 import { QUICClient, QUICServer, errors, events, native } from '../../lib';
 import { createCertificate, generateKey } from '../../lib/x509';
 import { createAuthority, createIdentity } from '../helpers/certificates';
-import { authority, createPair, echo, nextEvent, openStream, readAll } from '../helpers/pair';
+import { authority, createPair, echo, listeningLogger, nextEvent, openStream, readAll } from '../helpers/pair';
 
 const { CryptoError } = native;
 
-async function startServer(config: Partial<QUICServerConfigInput> = {}): Promise<QUICServer> {
-  const server = new QUICServer({ config: { ...authority().issue(), ...config } });
+async function startServer(config: Partial<QUICServerConfigInput> = {}, logger?: LoggerLike): Promise<QUICServer> {
+  const server = new QUICServer({ config: { ...authority().issue(), ...config }, logger });
   await server.start({ host: '127.0.0.1' });
   return server;
 }
@@ -57,6 +57,8 @@ function createHierarchy(changes: { leaf?: object; intermediate?: object } = {})
   };
 }
 
+type Failure = { check: string; index: number; subject?: string };
+
 describe('without a callback', () => {
   const expired = { notBefore: now - 7200, notAfter: now - 3600 };
 
@@ -100,7 +102,7 @@ describe('without a callback', () => {
     }
   });
 
-  test.each<[string, Parameters<typeof createHierarchy>[0], object, native.CryptoError]>([
+  test.each<[string, Parameters<typeof createHierarchy>[0], Failure, native.CryptoError]>([
     ['an expired leaf', { leaf: expired }, { check: 'CertificateExpired', index: 0 }, CryptoError.CertificateExpired],
     [
       'an expired intermediate',
@@ -122,12 +124,15 @@ describe('without a callback', () => {
     expect(error).toBeInstanceOf(errors.ErrorQUICConnectionLocalTLS);
     expect(error).toMatchObject({ data: { isApp: false, errorCode, chainFailure } });
     // … and on a server.
-    await using server = await startServer({ verifyPeer: true, ca });
+    const log = listeningLogger();
+    await using server = await startServer({ verifyPeer: true, ca }, log.logger);
     await using client = await dial(server, { config: { key, cert } });
     const told: unknown = await client.connection.confirmed.catch((reason: unknown) => reason);
     expect(told).toBeInstanceOf(errors.ErrorQUICConnectionPeerTLS);
     const { data } = told as errors.ErrorQUICConnectionPeerTLS;
     expect(data).toEqual({ isApp: false, errorCode, reason: new Uint8Array(0) });
+    const { check, index, subject = 'CN=leaf' } = chainFailure;
+    expect(await log.refusal).toContain(`${check}, certificate ${index} (${subject})`);
   });
 });
 

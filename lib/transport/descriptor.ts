@@ -4,22 +4,18 @@ import type { BoundAddress, Transport, TransportOptions, TransportSink, Transpor
 import { getSystemErrorName } from 'node:util';
 import { Flushed, UdpSocket } from '../native';
 import { socketType, toCanonicalIP } from '../utils/address';
-import { LONGEST_DELAY } from '../utils/timer';
 
 /**
- * The fast transport, Linux only: the addon has the socket, takes what has come and sends in bursts. While datagrams come,
- * each turn of the event loop takes some; when a turn has found none, a thread of the addon waits for more.
+ * The fast transport, Linux only: the addon has the socket, takes what has come and sends in bursts; the event loop waits
+ * for it.
  */
 class DescriptorTransport implements Transport {
   readonly address: BoundAddress;
   readonly #udp: UdpSocket;
   #sink: TransportSink | undefined;
-  #isTurnScheduled = false;
   /** Why a flush has to wait: for the next turn, for room in the socket, or for nothing any more. */
   #pause: 'turn' | 'room' | 'dead' | undefined;
   #lastStats: TransportStats | undefined;
-  /** The thread keeps no process alive: this does. */
-  readonly #reference = setInterval(() => undefined, LONGEST_DELAY);
 
   /** Binds a socket. `undefined` where the system can't: perhaps dgram can, or says why not. */
   static open(options: TransportOptions): DescriptorTransport | undefined {
@@ -45,7 +41,6 @@ class DescriptorTransport implements Transport {
   start(sink: TransportSink): void {
     this.#sink = sink;
     this.#udp.watch(this.#onReady);
-    this.#rest();
   }
 
   receive(endpoint: Endpoint): number {
@@ -77,46 +72,28 @@ class DescriptorTransport implements Transport {
   }
 
   setReferenced(isReferenced: boolean): void {
-    if (isReferenced) this.#reference.ref();
-    else this.#reference.unref();
+    this.#udp.setReferenced(isReferenced);
   }
 
   close(): Promise<void> {
     this.#sink = undefined;
-    clearInterval(this.#reference);
     this.#lastStats = this.#readStats();
     this.#udp.close();
     return Promise.resolve();
   }
 
   readonly #onReady = (): void => {
-    if (this.#pause === 'room') this.#resume();
-    this.#takeTurn();
-  };
-
-  readonly #takeTurn = (): void => {
-    this.#isTurnScheduled = false;
-    this.#sink?.onReceivable(null);
-    this.#rest();
-  };
-
-  /** Until something comes, if all that came is taken; else until the next turn. */
-  #rest(): void {
-    if (this.#sink === undefined || this.#isTurnScheduled || this.#pause === 'dead') return;
-    try {
-      if (this.#udp.wait(this.#pause === 'room')) return;
-    } catch {
-      this.#die();
-      return;
+    if (this.#pause === 'room') {
+      this.#udp.awaitRoom(false);
+      this.#resume();
     }
-    this.#isTurnScheduled = true;
-    setImmediate(this.#takeTurn);
-  }
+    this.#sink?.onReceivable(null);
+  };
 
   #awaitRoom(): void {
     if (this.#pause === 'dead') return;
     this.#pause = 'room';
-    this.#rest();
+    this.#udp.awaitRoom(true);
   }
 
   readonly #resume = (): void => {

@@ -50,7 +50,8 @@ function fromIPv4MappedIPv6(host: string): Host {
 }
 
 function mappedIPv4(host: string): Host | undefined {
-  if (!net.isIPv6(host) || host.includes('%')) return undefined;
+  // Most addresses are told apart by this, without a pattern.
+  if (!host.includes(':') || host.includes('%') || !net.isIPv6(host)) return undefined;
   const tail = /^(?:::|(?:0{1,4}:){5})ffff:(.+)$/i.exec(host)?.[1];
   if (tail === undefined) return undefined;
   if (net.isIPv4(tail)) return tail as Host;

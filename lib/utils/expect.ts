@@ -30,10 +30,21 @@ function expectStopOptions({ errorCode = 0, reason, timeout = 0 }: StopOptions):
   if (reason !== undefined) expectBytes(reason, 'reason');
 }
 
+const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+
+/** @throws {TypeError} it lacks a method: without it the first message would be the failure */
+function expectLogger<Name extends 'getChild' | (typeof LEVELS)[number]>(
+  logger: Record<Name, unknown>,
+  methods: readonly Name[],
+): void {
+  const missing = methods.filter((name) => typeof (logger as Partial<typeof logger> | null)?.[name] !== 'function');
+  if (missing.length > 0) throw new TypeError(`logger has no ${missing.join(', ')}: it needs ${methods.join(', ')}`);
+}
+
 function nameOf(value: unknown): string {
   return value === null || value === undefined
     ? String(value)
     : `a ${Object.prototype.toString.call(value).slice(8, -1)}`;
 }
 
-export { expectBytes, notBytes, expectStreamType, expectStopOptions };
+export { LEVELS, expectBytes, expectLogger, notBytes, expectStreamType, expectStopOptions };

@@ -2,13 +2,17 @@ import type { PEMs } from '../types';
 
 const BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[^-]*-----END \1-----/g;
 
+/** RFC 7468 §5.1 and an old name of the same, as BoringSSL reads them. */
+const CERTIFICATES = new Set(['CERTIFICATE', 'X509 CERTIFICATE']);
+
 /** The elements of a PEM setting as text, each ending with a line break. */
 function collectPEMs(pems?: PEMs): string[] {
   if (pems === undefined) return [];
   const elements = Array.isArray(pems) ? pems : [pems];
   return elements.map((pem) => {
     const text = typeof pem === 'string' ? pem : Buffer.from(pem).toString('utf8');
-    return text.trimEnd() + '\n';
+    // Editors of Windows put a mark first, behind which BoringSSL doesn't see the first block.
+    return text.replace(/^\uFEFF/, '').trimEnd() + '\n';
   });
 }
 
@@ -22,6 +26,12 @@ function pemToDER(pem: string): Uint8Array {
 /** The bytes of every PEM block, in order. */
 function pemsToDERs(pems: string[]): Uint8Array[] {
   return pems.flatMap((pem) => [...pem.matchAll(BLOCK)]).map(([block]) => blockToDER(block));
+}
+
+/** The bytes of every certificate among the PEM blocks: a key that stands beside them stays where it is. */
+function certificatesIn(pems: string[]): Uint8Array[] {
+  const blocks = pems.flatMap((pem) => [...pem.matchAll(BLOCK)]);
+  return blocks.filter(([, label]) => CERTIFICATES.has(label)).map(([block]) => blockToDER(block));
 }
 
 function blockToDER(block: string): Uint8Array {
@@ -38,4 +48,4 @@ function derToPEM(der: Uint8Array): string {
   return ['-----BEGIN CERTIFICATE-----', ...lines, '-----END CERTIFICATE-----', ''].join('\n');
 }
 
-export { collectPEMs, pemToDER, pemsToDERs, derToPEM };
+export { collectPEMs, pemToDER, pemsToDERs, certificatesIn, derToPEM };

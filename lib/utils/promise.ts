@@ -49,10 +49,10 @@ class Cancellable<T> extends Promise<T> implements PromiseCancellable<T> {
 
   #controller: AbortController | undefined;
 
-  /** Runs work that gives up when its signal aborts. */
-  static run<T>(work: (signal: AbortSignal) => Promise<T>): Cancellable<T> {
+  /** Runs work that gives up when its controller aborts, which it may do itself. */
+  static run<T>(work: (controller: AbortController) => Promise<T>): Cancellable<T> {
     const controller = new AbortController();
-    const p = new Cancellable<T>((resolve) => resolve(work(controller.signal)));
+    const p = new Cancellable<T>((resolve) => resolve(work(controller)));
     p.#controller = controller;
     return p;
   }

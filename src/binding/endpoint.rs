@@ -25,10 +25,12 @@ const LONGEST_TIMEOUT_MS: u64 = 0x7fff_ffff;
 pub enum ChangeKind {
     /// The peer's certificate chain waits for a verdict: `peerCertChain`, `settleVerification`.
     Verify = 1,
-    /// The handshake is complete and the peer trusted: a newcomer to show, or a dial that succeeded.
+    /// The handshake is complete and the peer trusted: a newcomer to show, or a dial that succeeded. With
+    /// `setConnectsEarly`, also as soon as early data can flow.
     Connected = 2,
-    /// The other side is known to have accepted us: on a server at once, on a client with the server's first 1-RTT
-    /// packet. A foreign server may send one before it has judged the client's certificate.
+    /// The other side is known to have accepted us: on a server when the handshake is complete, on a client with the
+    /// server's first 1-RTT packet, which a foreign server may send before it has judged the client's certificate. Where
+    /// the server has taken early data, it is the first spare connection id: 1-RTT packets come early, then.
     Confirmed = 3,
     /// The peer opened the stream `value`: told once, before all else about it.
     StreamOpened = 4,
@@ -53,6 +55,9 @@ pub enum ChangeKind {
     Session = 13,
     /// `value` things were heard that are no connection's and that somebody waits for: `takeHeard` until null.
     Heard = 14,
+    /// The handshake of a connection that was `Connected` early is complete: whether the server took the early data is
+    /// known.
+    Established = 15,
 }
 
 /// When newcomers must prove their address by a Retry (RFC 9000 §8.1).

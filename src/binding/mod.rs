@@ -13,6 +13,7 @@ pub mod header;
 pub mod log;
 pub mod number;
 pub mod path;
+pub mod poll;
 pub mod socket;
 pub mod stats;
 pub mod stream;

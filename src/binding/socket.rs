@@ -1,13 +1,13 @@
 //! `UdpSocket`: a socket that an endpoint reads and writes by itself, in bursts.
 
-use napi::Status;
+use napi::Env;
 use napi::bindgen_prelude::{Function, Unknown};
-use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 
 use super::address::{self, Address};
 use super::error::{Code, Error, Result, catch};
 use super::number;
+use super::poll::{self, Poll};
 use crate::driver::{self, Driver};
 use crate::udp::{BindOptions, Socket, interface_number};
 
@@ -18,7 +18,7 @@ pub enum Flushed {
     Done = 0,
     /// As much was sent as one turn may: let others run, then go on.
     More = 1,
-    /// The system takes no more: `wait(true)`, and go on then.
+    /// The system takes no more: `awaitRoom(true)`, and go on then.
     Blocked = 2,
     /// The socket is dead.
     Dead = 3,
@@ -75,19 +75,23 @@ pub struct UdpSocketStats {
     pub merges: bool,
 }
 
-type Ready = ThreadsafeFunction<(), Unknown<'static>, (), Status, false, true>;
-
-/// A bound UDP socket, Linux only. An endpoint receives from it and flushes to it. A thread of its own waits for it.
+/// A bound UDP socket, Linux only. An endpoint receives from it and flushes to it. The event loop waits for it.
 #[napi]
 pub struct UdpSocket {
-    pub(super) driver: Option<Driver<Socket>>,
+    /// First to be dropped: it waits for the descriptor.
+    poll: Option<Poll>,
+    driver: Option<Driver<Socket>>,
 }
 
 #[napi]
 impl UdpSocket {
-    /// Binds a socket. Throws `SocketFailed` where the system refuses, or has no such sockets.
+    /// Binds a socket. Throws `SocketFailed` where the system refuses, or has no such sockets, or the runtime's event loop
+    /// isn't libuv's.
     #[napi(factory)]
     pub fn bind(options: UdpSocketOptions) -> Result<Self> {
+        if !poll::is_supported() {
+            return Err(failed(std::io::ErrorKind::Unsupported.into()));
+        }
         let options = BindOptions {
             address: address::parse(&options.host, options.port)?,
             is_ipv6_only: options.ipv6_only,
@@ -98,36 +102,33 @@ impl UdpSocket {
         };
         let socket = catch(|| Socket::bind(&options).map_err(failed))?;
         Ok(Self {
+            poll: None,
             driver: Some(Driver::new(socket)),
         })
     }
 
-    /// Begins to wait for the socket: `ready` is called once for each `wait`. It doesn't keep the process alive.
+    /// Begins to wait for the socket: `ready` is called in each turn of the event loop in which something is there to be
+    /// received, or the room that `awaitRoom` asked for. Keeps the process alive, unless `setReferenced` says otherwise.
     #[napi(ts_args_type = "ready: () => void")]
-    pub fn watch(&mut self, ready: Function<(), Unknown<'static>>) -> Result<()> {
-        let ready: Ready = ready
-            .build_threadsafe_function()
-            .callee_handled::<false>()
-            .weak::<true>()
-            .build()
-            .map_err(|error| Error::new(Code::INVALID_ARGUMENT, format!("ready: {}", error.reason)))?;
-        let call = move || {
-            ready.call((), ThreadsafeFunctionCallMode::NonBlocking);
-        };
-        self.open()?.wire_mut().watch(call).map_err(failed)
+    pub fn watch(&mut self, env: Env, ready: Function<(), Unknown<'static>>) -> Result<()> {
+        let descriptor = self.open()?.wire().descriptor();
+        self.poll = Some(Poll::new(env, descriptor, &ready).map_err(failed)?);
+        Ok(())
     }
 
-    /// Asks for one call of `ready`: when something has come, or also, if `forRoom`, when the socket takes datagrams again.
-    /// Answers false, and does nothing, if there is nothing to wait for: the last `receiveFrom` found datagrams, and there
-    /// may be more. Throws `SocketFailed` when the socket is dead.
-    #[napi(js_name = "wait")]
-    pub fn request(&mut self, for_room: bool) -> Result<bool> {
-        let driver = self.open()?;
-        if !for_room && !driver.is_quiet() {
-            return Ok(false);
+    /// Whether `ready` is to be called as well when the socket takes datagrams again.
+    #[napi]
+    pub fn await_room(&self, for_room: bool) -> Result<()> {
+        let poll = self.poll.as_ref();
+        poll.map_or(Ok(()), |poll| poll.set_for_room(for_room)).map_err(failed)
+    }
+
+    /// Whether a watched socket keeps the process alive.
+    #[napi]
+    pub fn set_referenced(&self, is_referenced: bool) {
+        if let Some(poll) = &self.poll {
+            poll.set_referenced(is_referenced);
         }
-        driver.wire().request(for_room).map_err(failed)?;
-        Ok(true)
     }
 
     /// Where it is bound.
@@ -140,7 +141,7 @@ impl UdpSocket {
     #[napi]
     pub fn stats(&mut self) -> Result<UdpSocketStats> {
         let driver = self.open()?;
-        let (receive, send) = driver.wire().buffer_sizes().map_err(failed)?;
+        let (receive, send) = driver.wire().buffer_sizes();
         Ok(UdpSocketStats {
             recv_buffer_size: receive as f64,
             send_buffer_size: send as f64,
@@ -154,7 +155,7 @@ impl UdpSocket {
     }
 
     /// Sends one datagram as it is. `host` may name its scope as the system does: `fe80::1%eth0`. Answers 0 if the system
-    /// took it, its error number if it refused, and -1 if the datagram is kept until it takes it: `wait(true)`, and flush.
+    /// took it, its error number if it refused, and -1 if the datagram is kept until it takes it: `awaitRoom(true)`, and flush.
     #[napi]
     pub fn send(&mut self, data: &[u8], host: String, port: f64) -> Result<i32> {
         let to = address::parse(&with_numeric_scope(host), port)?;
@@ -166,9 +167,10 @@ impl UdpSocket {
         })
     }
 
-    /// Closes it. What isn't sent is dropped, and `ready` is called no more, but for a call that is under way.
+    /// Closes it. What isn't sent is dropped, and `ready` is called no more.
     #[napi]
     pub fn close(&mut self) {
+        self.poll = None;
         self.driver = None;
     }
 

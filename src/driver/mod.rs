@@ -82,8 +82,8 @@ pub struct DriverStats {
 #[derive(Debug)]
 pub struct Driver<W> {
     wire: W,
-    /// Whether the last turn found nothing that had come.
-    is_quiet: bool,
+    /// Whether the socket refused to be read: somebody else has closed it.
+    is_dead: bool,
     leftovers: VecDeque<(Vec<u8>, SocketAddr)>,
     forbids_fragments: bool,
     /// What happened so far.
@@ -106,7 +106,7 @@ impl<W: Wire> Driver<W> {
     pub fn new(wire: W) -> Self {
         Self {
             wire,
-            is_quiet: false,
+            is_dead: false,
             leftovers: VecDeque::new(),
             forbids_fragments: false,
             stats: DriverStats::default(),
@@ -123,11 +123,6 @@ impl<W: Wire> Driver<W> {
         &mut self.wire
     }
 
-    /// Whether the last turn found nothing that had come: time to wait for the socket.
-    pub fn is_quiet(&self) -> bool {
-        self.is_quiet
-    }
-
     /// Hands the endpoint what has come, as much as a turn may take.
     pub fn receive(&mut self, endpoint: &mut Endpoint, now: Instant) -> Result<()> {
         endpoint.begin_receive()?;
@@ -139,8 +134,11 @@ impl<W: Wire> Driver<W> {
     fn receive_through(&mut self, endpoint: &mut Endpoint, inbox: &mut Inbox, now: Instant) {
         let mut received = 0;
         while received < MAX_RECEIVED {
-            // A dead socket brings nothing; the flush tells.
-            let has_more = self.wire.drain(inbox).unwrap_or(false);
+            // The flush tells of a dead socket.
+            let Ok(has_more) = self.wire.drain(inbox) else {
+                self.is_dead = true;
+                break;
+            };
             for (datagram, from) in inbox.datagrams() {
                 endpoint.receive_one(datagram, from, now);
                 received += 1;
@@ -149,7 +147,6 @@ impl<W: Wire> Driver<W> {
                 break;
             }
         }
-        self.is_quiet = received == 0;
         self.stats.received += received as u64;
     }
 
@@ -159,6 +156,9 @@ impl<W: Wire> Driver<W> {
     }
 
     fn flush_through(&mut self, endpoint: &mut Endpoint, outgoing: &mut Outgoing, now: Instant) -> Flushed {
+        if self.is_dead {
+            return Flushed::Dead;
+        }
         // RFC 9000 §14: what arrives in fragments says nothing about the path.
         if endpoint.searches_pmtu() && !self.forbids_fragments {
             self.forbids_fragments = true;

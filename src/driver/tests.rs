@@ -24,6 +24,9 @@ impl Wire for FakeWire {
     }
 
     fn drain(&self, _inbox: &mut Inbox) -> io::Result<bool> {
+        if self.is_dead {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
         Ok(false)
     }
 
@@ -164,6 +167,15 @@ fn a_dead_socket_is_told() {
 }
 
 #[test]
+fn a_socket_that_dies_with_nothing_to_be_sent_is_told() {
+    let (mut driver, mut endpoint) = loaded(FakeWire::default(), 0);
+    assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Done);
+    driver.wire_mut().is_dead = true;
+    driver.receive(&mut endpoint, now()).expect("it is bound");
+    assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Dead);
+}
+
+#[test]
 fn a_bare_datagram_stays_behind_what_waits() {
     let (mut driver, mut endpoint) = loaded(FakeWire::default(), 2);
     let [near, refused] = ["127.0.0.1:7001", "127.0.0.1:7002"].map(|text| text.parse().expect("a valid address"));
@@ -203,9 +215,8 @@ fn an_endpoint_answers_over_real_sockets() {
     peer.burst(&unknown_version(), &[entry]).expect("it is alive");
     let mut endpoint = endpoint();
     driver.receive(&mut endpoint, now()).expect("it is bound");
-    assert_eq!((driver.stats.received, driver.is_quiet()), (1, false));
     driver.receive(&mut endpoint, now()).expect("it is bound");
-    assert_eq!((driver.stats.received, driver.is_quiet()), (1, true));
+    assert_eq!(driver.stats.received, 1);
     assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Done);
     let mut inbox = Inbox::default();
     peer.drain(&mut inbox).expect("it is alive");

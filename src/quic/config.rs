@@ -50,6 +50,12 @@ pub struct Config {
     pub(super) disable_active_migration: bool,
     /// Whether to search for the path MTU, as set by [`set_discover_pmtu`](Self::set_discover_pmtu).
     pub(super) discovers_pmtu: bool,
+    /// Whether an endpoint tells of a connection as soon as early data can flow (RFC 9001 §4.6), and shows a server what
+    /// came early, instead of when the handshake is complete. Early data can be replayed (RFC 9001 §9.2).
+    pub connects_early: bool,
+    /// Server: takes early data only with tickets that were handed out under the same bytes. RFC 9000 §7.4.1 wants this for
+    /// what clients remember of a server: its limits.
+    pub early_data_context: Option<Vec<u8>>,
     /// Opens the qlog file of a connection.
     pub qlog: Option<OpenSink>,
     /// Opens the file that takes TLS secrets in SSLKEYLOGFILE format.
@@ -133,6 +139,8 @@ impl Config {
             follow_server: false,
             disable_active_migration: false,
             discovers_pmtu: false,
+            connects_early: false,
+            early_data_context: None,
             qlog: None,
             key_log: None,
         }

@@ -35,8 +35,8 @@ pub struct Connection {
     pub(super) abandoned: Abandoned,
     /// Streams with something to read that the user was told of, data or an end.
     pub(super) unread: HashSet<u64>,
-    /// How many streams quiche had counted as reset by the peer when last looked at.
-    pub(super) counted_resets: u64,
+    /// Whether the peer may have reset streams since the last look.
+    pub(super) may_have_resets: bool,
     /// Streams that took less than they were offered.
     pub(super) blocked_writers: HashSet<u64>,
     pub(super) path_events: VecDeque<quiche::PathEvent>,
@@ -179,6 +179,9 @@ impl Connection {
         let trace_id = quiche.trace_id().to_owned();
         let examiner = Examiner::install(quiche.as_mut(), config.verification, is_server);
         tls::shed_after_handshake(quiche.as_mut());
+        if let Some(context) = config.early_data_context.as_deref().filter(|_| is_server) {
+            tls::bind_early_data(quiche.as_mut(), context);
+        }
         if let Some(sink) = config.key_log.as_ref().and_then(|open| open(&trace_id)) {
             quiche.set_keylog(sink);
         }
@@ -194,7 +197,7 @@ impl Connection {
             stops: Stops::default(),
             abandoned: Abandoned::new(config.max_streams_uni),
             unread: HashSet::new(),
-            counted_resets: 0,
+            may_have_resets: false,
             blocked_writers: HashSet::new(),
             path_events: VecDeque::new(),
             alias: None,
@@ -281,6 +284,13 @@ impl Connection {
     /// Closes the connection (RFC 9000 §10.2): `app` tells whose error codes `code` is one of. Answers whether this
     /// call did it: the first reason stays.
     pub fn close(&mut self, app: bool, code: u64, reason: &[u8]) -> Result<bool> {
+        // RFC 9000 §10.2.3: the application's code isn't told before the handshake is complete. quiche leaves this to us while
+        // a client sends early data, and would wait for keys that the server may never learn of.
+        let is_too_early = app && !self.is_server && !self.live()?.is_established();
+        let (app, code, reason) = match is_too_early {
+            true => (false, quiche::WireErrorCode::ApplicationError as u64, &[][..]),
+            false => (app, code, reason),
+        };
         let closed = match self.live_mut()?.close(app, code, reason) {
             Ok(()) => true,
             Err(quiche::Error::Done) => false,

@@ -6,7 +6,7 @@ use boring::x509::X509;
 use foreign_types_shared::{ForeignType, ForeignTypeRef};
 
 use super::error::Result;
-use super::tls::{Credential, config, refused};
+use super::tls::{Credential, certificates, config, refused};
 
 /// Largest number of certificates in one chain of ours.
 const MAX_CHAIN_LENGTH: usize = 64;
@@ -24,7 +24,7 @@ pub(super) fn add_credentials(builder: &mut SslContextBuilder, credentials: &[Cr
     for one in &named {
         builder
             .add_credential(&one.credential)
-            .map_err(|error| refused("cert", error))?;
+            .map_err(|error| refused("cert", &error))?;
     }
     if named.len() > 1 {
         builder.set_select_certificate_callback(move |mut hello: ClientHello<'_>| {
@@ -69,10 +69,7 @@ fn matches(pattern: &str, name: &str) -> bool {
 
 fn parse(credential: &Credential) -> Result<Named> {
     let key = private_key(&credential.key)?;
-    let chain = X509::stack_from_pem(&credential.chain).map_err(|error| refused("cert", error))?;
-    if chain.is_empty() {
-        return Err(config("cert", "holds no certificate in PEM form"));
-    }
+    let chain = certificates("cert", &credential.chain)?;
     if chain.len() > MAX_CHAIN_LENGTH {
         return Err(config("cert", "has more than 64 certificates"));
     }
@@ -87,7 +84,12 @@ fn parse(credential: &Credential) -> Result<Named> {
 }
 
 fn private_key(pem: &[u8]) -> Result<PKey<Private>> {
-    if pem.windows(9).any(|window| window == b"ENCRYPTED") {
+    // PKCS#8 says so in its first line, the older forms in a header (RFC 1421 §4.6.1.1).
+    let is_encrypted = |line: &[u8]| {
+        line.starts_with(b"-----BEGIN ENCRYPTED")
+            || line.starts_with(b"Proc-Type:") && line.trim_ascii_end().ends_with(b"ENCRYPTED")
+    };
+    if pem.split(|byte| *byte == b'\n').any(is_encrypted) {
         return Err(config("key", "is encrypted: decrypt it first"));
     }
     // BoringSSL would take the first, and say nothing.
@@ -99,7 +101,7 @@ fn private_key(pem: &[u8]) -> Result<PKey<Private>> {
             "holds several private keys: give each by itself, with its chain",
         ));
     }
-    PKey::private_key_from_pem(pem).map_err(|error| refused("key", error))
+    PKey::private_key_from_pem(pem).map_err(|error| refused("key", &error))
 }
 
 fn host_names(leaf: &X509) -> Vec<String> {
@@ -115,7 +117,7 @@ fn host_names(leaf: &X509) -> Vec<String> {
 fn build(key: &PKey<Private>, chain: &[X509]) -> Result<SslCredential> {
     let ders = chain
         .iter()
-        .map(|certificate| certificate.to_der().map_err(|error| refused("cert", error)))
+        .map(|certificate| certificate.to_der().map_err(|error| refused("cert", &error)))
         .collect::<Result<Vec<_>>>()?;
     // SAFETY: every pointer is fresh from its constructor and checked there; BoringSSL counts references, so what is
     // released below stays alive as long as the credential needs it.

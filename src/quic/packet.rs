@@ -67,10 +67,7 @@ pub fn coalesced(datagram: &[u8]) -> Option<Coalesced> {
 
 /// Length of a long header packet of QUIC v1 (RFC 9000 §17.2).
 fn long_packet_length(packet: &[u8]) -> Option<usize> {
-    let mut reader = Reader {
-        bytes: packet,
-        offset: 5,
-    };
+    let mut reader = Reader::new(packet, 5);
     let destination = reader.byte()?;
     reader.skip(destination.into())?;
     let source = reader.byte()?;
@@ -89,19 +86,28 @@ fn long_packet_length(packet: &[u8]) -> Option<usize> {
     Some(reader.offset)
 }
 
-struct Reader<'a> {
+/// Reads the fields of packets and frames; `None` where there are too few bytes.
+pub(super) struct Reader<'a> {
     bytes: &'a [u8],
     offset: usize,
 }
 
-impl Reader<'_> {
-    fn byte(&mut self) -> Option<u8> {
+impl<'a> Reader<'a> {
+    pub(super) fn new(bytes: &'a [u8], offset: usize) -> Self {
+        Self { bytes, offset }
+    }
+
+    pub(super) fn is_at_end(&self) -> bool {
+        self.offset >= self.bytes.len()
+    }
+
+    pub(super) fn byte(&mut self) -> Option<u8> {
         let byte = *self.bytes.get(self.offset)?;
         self.offset += 1;
         Some(byte)
     }
 
-    fn skip(&mut self, count: usize) -> Option<()> {
+    pub(super) fn skip(&mut self, count: usize) -> Option<()> {
         let end = self.offset.checked_add(count)?;
         if end > self.bytes.len() {
             return None;
@@ -111,7 +117,7 @@ impl Reader<'_> {
     }
 
     /// RFC 9000 §16: the first two bits tell the length.
-    fn varint(&mut self) -> Option<usize> {
+    pub(super) fn varint(&mut self) -> Option<usize> {
         let first = self.byte()?;
         let mut value = u64::from(first & 0x3f);
         for _ in 1..(1 << (first >> 6)) {

@@ -66,6 +66,12 @@ impl Connection {
         self.live().map_or(true, quiche::Connection::is_closed)
     }
 
+    /// Client: whether the server took early data, sent or not.
+    pub(super) fn has_sent_early(&self) -> Result<bool> {
+        let accepted = boring_sys::ssl_early_data_reason_t::ssl_early_data_accepted;
+        Ok(!self.is_server() && self.live()?.early_data_reason() == accepted.0)
+    }
+
     fn ask<T>(
         &self,
         live: impl FnOnce(&quiche::Connection) -> T,

@@ -63,8 +63,8 @@ impl Connection {
         }
     }
 
-    /// Looks for streams that the peer has stopped. To be called after each datagram: with a later one's acknowledgement
-    /// quiche may forget the stream, and the code with it.
+    /// Looks for streams that the peer has stopped. To be called after each datagram that may have stopped some: with a
+    /// later one's acknowledgement quiche may forget the stream, and the code with it.
     pub(super) fn note_stops(&mut self) -> Result<()> {
         let counted = self.live()?.stats().stopped_stream_count_remote;
         if counted == self.stops.counted {

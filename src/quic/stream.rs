@@ -89,18 +89,34 @@ impl Connection {
         Ok(read)
     }
 
-    /// Streams that the peer has reset since the last look, of those that the user was told to read and hasn't. quiche
-    /// drops what waited there, but reports such a stream as readable only once: nobody would learn before reading it.
+    /// Takes note that a datagram may have reset or stopped streams.
+    pub(super) fn note_ends(&mut self) -> Result<()> {
+        self.may_have_resets = true;
+        self.note_stops()
+    }
+
+    /// Takes note that the user is told to read a stream.
+    pub(super) fn note_readable(&mut self, id: u64) -> Result<()> {
+        // With its end known and nothing before it, there is no more to be told.
+        if !self.live()?.stream_finished(id) {
+            self.unread.insert(id);
+        }
+        Ok(())
+    }
+
+    /// Streams that the peer has reset, of those that the user was told to read and hasn't; each is told once. quiche drops
+    /// what waited there, but reports such a stream as readable only once: nobody would learn before reading it.
     pub(super) fn take_resets(&mut self) -> Result<Vec<u64>> {
-        let quiche = self.live()?;
-        let counted = quiche.stats().reset_stream_count_remote;
-        if counted == self.counted_resets {
+        if !std::mem::take(&mut self.may_have_resets) {
             return Ok(Vec::new());
         }
+        let quiche = self.live()?;
         // Their end is known, and nothing before it is left.
         let resets = self.unread.iter().copied().filter(|id| quiche.stream_finished(*id));
-        let resets = resets.collect();
-        self.counted_resets = counted;
+        let resets: Vec<_> = resets.collect();
+        for id in &resets {
+            self.unread.remove(id);
+        }
         Ok(resets)
     }
 

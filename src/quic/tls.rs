@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use boring::ssl::{SslContextBuilder, SslMethod, SslOptions, SslRef};
+use boring::error::ErrorStack;
+use boring::ssl::{SslContextBuilder, SslMethod, SslRef};
 use boring::x509::X509;
 use boring::x509::store::X509StoreBuilder;
 use boring::x509::verify::X509VerifyFlags;
@@ -10,12 +11,11 @@ use foreign_types_shared::ForeignTypeRef;
 
 use super::credentials::add_credentials;
 use super::error::{Error, Result};
+pub use super::tickets::DEFAULT_TICKET_LIFETIME;
+use super::tickets::set_resumption;
 
 /// Signature algorithms offered and accepted when none are named. BoringSSL leaves Ed25519 out unless it is asked for.
 pub const DEFAULT_SIGNATURE_ALGORITHMS: &str = "ed25519:ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:RSA-PSS+SHA256:RSA-PSS+SHA384:RSA-PSS+SHA512:RSA+SHA256:RSA+SHA384:RSA+SHA512";
-
-/// How long a session ticket is good for, unless [`TlsSettings::ticket_lifetime`] says otherwise.
-pub const DEFAULT_TICKET_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// A private key with the certificate chain that proves it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +45,12 @@ pub struct TlsSettings {
     pub session_tickets: bool,
     /// Server: how long a ticket is good for, in whole seconds; [`DEFAULT_TICKET_LIFETIME`] by default.
     pub ticket_lifetime: Option<Duration>,
+    /// Server: secrets of at least 32 bytes. The first encrypts the tickets that are handed out, those of the others are still
+    /// taken. None, the default: random ones, which BoringSSL changes every two days.
+    pub ticket_keys: Vec<Vec<u8>>,
+    /// Server: a ticket is good only under the context under which it was handed out. Whoever shares ticket keys has to put
+    /// in here all that its clients are judged by, or a ticket gets past it.
+    pub session_context: Option<Vec<u8>>,
     /// Client: judge the server's chain again when a session is resumed. It needs a verification other than `None`.
     pub verify_resumed: bool,
 }
@@ -52,66 +58,72 @@ pub struct TlsSettings {
 /// The context that quiche itself would make: no credentials, and trust anchors where BoringSSL finds the system's. Made
 /// here, since `boring` refuses to set whom a connection expects on a context that it hasn't made itself.
 pub fn plain_context() -> Result<SslContextBuilder> {
-    let mut builder = SslContextBuilder::new(SslMethod::tls()).map_err(|error| refused("tls", error))?;
+    let mut builder = new_context()?;
     builder
         .set_sigalgs_list(DEFAULT_SIGNATURE_ALGORITHMS)
-        .map_err(|error| refused("sigalgs", error))?;
+        .map_err(|error| refused("sigalgs", &error))?;
     builder
         .set_default_verify_paths()
-        .map_err(|error| refused("ca", error))?;
+        .map_err(|error| refused("ca", &error))?;
     Ok(builder)
 }
 
 /// Builds the context; every refusal names its setting.
 pub fn context(settings: &TlsSettings) -> Result<SslContextBuilder> {
-    let mut builder = SslContextBuilder::new(SslMethod::tls()).map_err(|error| refused("tls", error))?;
+    let mut builder = new_context()?;
     let algorithms = settings
         .signature_algorithms
         .as_deref()
         .unwrap_or(DEFAULT_SIGNATURE_ALGORITHMS);
     builder
         .set_sigalgs_list(algorithms)
-        .map_err(|error| refused("sigalgs", error))?;
+        .map_err(|error| refused("sigalgs", &error))?;
     if let Some(groups) = &settings.groups {
         builder
             .set_curves_list(groups)
-            .map_err(|error| refused("groups", error))?;
+            .map_err(|error| refused("groups", &error))?;
     }
     builder.set_cert_store(anchors(settings)?.build());
     add_credentials(&mut builder, &settings.credentials)?;
-    set_resumption(&mut builder, settings);
+    set_resumption(&mut builder, settings)?;
     Ok(builder)
 }
 
-fn set_resumption(builder: &mut SslContextBuilder, settings: &TlsSettings) {
-    if !settings.session_tickets {
-        builder.set_options(SslOptions::NO_TICKET);
+/// All certificates of a PEM text.
+pub(super) fn certificates(setting: &'static str, pem: &[u8]) -> Result<Vec<X509>> {
+    let found = X509::stack_from_pem(pem).map_err(|error| refused(setting, &error))?;
+    if found.is_empty() {
+        return Err(config(setting, "holds no certificate in PEM form"));
     }
-    let lifetime = settings.ticket_lifetime.unwrap_or(DEFAULT_TICKET_LIFETIME);
-    let seconds = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX);
-    // SAFETY: the context lives; `boring` has no safe calls for these two.
-    unsafe {
-        boring_sys::SSL_CTX_set_session_psk_dhe_timeout(builder.as_ptr(), seconds);
-        boring_sys::SSL_CTX_set_reverify_on_resume(builder.as_ptr(), settings.verify_resumed.into());
+    // BoringSSL passes over what doesn't begin a line: a chain or a list of anchors would be shorter than it looks.
+    const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+    if pem.windows(BEGIN.len()).filter(|window| *window == BEGIN).count() > found.len() {
+        return Err(config(
+            setting,
+            "holds a certificate that doesn't begin a line of its own: BoringSSL would pass over it",
+        ));
     }
+    Ok(found)
+}
+
+fn new_context() -> Result<SslContextBuilder> {
+    // What failed earlier on this thread, as handshakes do, must not be taken for what fails now.
+    drop(ErrorStack::get());
+    SslContextBuilder::new(SslMethod::tls()).map_err(|error| refused("tls", &error))
 }
 
 fn anchors(settings: &TlsSettings) -> Result<X509StoreBuilder> {
-    let mut store = X509StoreBuilder::new().map_err(|error| refused("ca", error))?;
+    let mut store = X509StoreBuilder::new().map_err(|error| refused("ca", &error))?;
     // RFC 5280 §6.1.1 (d): whom the user trusts is an anchor, whoever signed it.
     store.set_flags(X509VerifyFlags::PARTIAL_CHAIN);
     for pem in &settings.ca {
-        let certificates = X509::stack_from_pem(pem).map_err(|error| refused("ca", error))?;
-        if certificates.is_empty() {
-            return Err(config("ca", "holds no certificate in PEM form"));
-        }
-        for certificate in certificates {
-            store.add_cert(&certificate).map_err(|error| refused("ca", error))?;
+        for certificate in certificates("ca", pem)? {
+            store.add_cert(&certificate).map_err(|error| refused("ca", &error))?;
         }
     }
     for der in &settings.ca_der {
-        let certificate = X509::from_der(der).map_err(|error| refused("ca", error))?;
-        store.add_cert(&certificate).map_err(|error| refused("ca", error))?;
+        let certificate = X509::from_der(der).map_err(|error| refused("ca", &error))?;
+        store.add_cert(&certificate).map_err(|error| refused("ca", &error))?;
     }
     Ok(store)
 }
@@ -122,11 +134,37 @@ pub(super) fn shed_after_handshake(ssl: &mut SslRef) {
     unsafe { boring_sys::SSL_set_shed_handshake_config(ssl.as_ptr(), 1) };
 }
 
-pub(super) fn refused(setting: &'static str, error: impl std::fmt::Display) -> Error {
-    let text = error.to_string();
-    Error::Config {
-        setting,
-        reason: if text.is_empty() { "is not valid".into() } else { text },
+/// Lets a server take early data only with tickets that were made under the same context.
+pub(super) fn bind_early_data(ssl: &mut SslRef, context: &[u8]) {
+    // SAFETY: the pointers are valid for the call, which copies. It fails only without memory; quiche's own context stays.
+    unsafe { boring_sys::SSL_set_quic_early_data_context(ssl.as_ptr(), context.as_ptr(), context.len()) };
+}
+
+/// What BoringSSL doesn't take, with what to do about it.
+pub(super) fn refused(setting: &'static str, error: &ErrorStack) -> Error {
+    let words: Vec<_> = error.errors().iter().filter_map(|error| error.reason()).collect();
+    let says = match words.as_slice() {
+        [] => String::new(),
+        words => format!(" (BoringSSL: {})", words.join(", ")),
+    };
+    config(setting, &format!("{}{says}", advice(setting)))
+}
+
+fn advice(setting: &str) -> &'static str {
+    match setting {
+        "key" => {
+            "is no private key that can be read: give one in PEM form, unencrypted, as PKCS#8 (PRIVATE KEY), RSA PRIVATE KEY or EC \
+             PRIVATE KEY"
+        }
+        "cert" => "holds a certificate that can't be read: give a chain in PEM form, the leaf first",
+        "ca" => "holds a certificate that can't be read: give trust anchors in PEM form",
+        "sigalgs" => {
+            "is no list of signature algorithms that BoringSSL knows: separate them by colons, as in ed25519:ECDSA+SHA256"
+        }
+        "groups" => {
+            "is no list of groups that BoringSSL knows: separate them by colons, as in X25519MLKEM768:X25519:P-256"
+        }
+        _ => "is refused by BoringSSL",
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | file | system |
 //! | --- | --- |
-//! | `linux` | `recvmmsg`, `sendmmsg`, bursts cut and merged by the kernel ("GSO", "GRO"), and a thread that waits |
+//! | `linux` | `recvmmsg`, `sendmmsg`, bursts cut and merged by the kernel ("GSO", "GRO") |
 //! | `unsupported` | the others: nothing can be bound, and their users go through `node:dgram` |
 
 #[cfg(target_os = "linux")]

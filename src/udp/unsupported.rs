@@ -33,7 +33,7 @@ impl Socket {
     }
 
     /// Bytes of buffer the system granted, for receiving and for sending.
-    pub fn buffer_sizes(&self) -> io::Result<(usize, usize)> {
+    pub fn buffer_sizes(&self) -> (usize, usize) {
         match self.0 {}
     }
 
@@ -47,13 +47,8 @@ impl Socket {
         match self.0 {}
     }
 
-    /// Begins to wait for the socket.
-    pub fn watch(&mut self, _ready: impl Fn() + Send + 'static) -> io::Result<()> {
-        match self.0 {}
-    }
-
-    /// Asks for a call when it is ready.
-    pub fn request(&self, _for_room: bool) -> io::Result<()> {
+    /// Its descriptor, to wait for.
+    pub fn descriptor(&self) -> i32 {
         match self.0 {}
     }
 

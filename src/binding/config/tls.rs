@@ -46,6 +46,13 @@ pub struct TlsSettings {
     /// Server: how long a session ticket is good for, in seconds, 1 to 604800 (RFC 8446 §4.6.1); a fraction is dropped.
     /// Default 3600. Whoever resumes is not judged again; where a server judges at all, he gets no new ticket either.
     pub ticket_lifetime: Option<f64>,
+    /// Server: secrets of at least 32 random bytes each, 16 at most. The first encrypts the tickets that are handed out, those
+    /// of the others are still taken; so several servers, or one after a restart, know each other's. Default: random
+    /// ones, changed every two days. Change yours yourself: past sessions are only as secret as they are.
+    pub ticket_keys: Option<Vec<Uint8Array>>,
+    /// Server: any bytes; a ticket is good only under the context under which it was handed out. Whoever gives `ticketKeys`
+    /// has to put in here what its clients are judged by, or a ticket gets past it. Default: none.
+    pub session_context: Option<Uint8Array>,
     /// Client: have the server's chain judged again when a session is resumed. Needs `setVerification` with `Chain` or
     /// `Application`: a resumption fails without. Default false.
     pub verify_resumed: Option<bool>,
@@ -64,6 +71,8 @@ impl TlsSettings {
             groups: self.groups.clone(),
             session_tickets: self.session_tickets.unwrap_or(false),
             ticket_lifetime: ticket_lifetime.map(|seconds| Duration::from_secs(seconds as u64)),
+            ticket_keys: bytes(&self.ticket_keys),
+            session_context: self.session_context.as_ref().map(|context| context.to_vec()),
             verify_resumed: self.verify_resumed.unwrap_or(false),
         })
     }
@@ -213,6 +222,25 @@ impl Config {
     #[napi]
     pub fn enable_early_data(&self) -> Result<()> {
         self.edit(|config| config.quiche.enable_early_data())
+    }
+
+    /// Whether an endpoint tells of a connection (`ChangeKind.Connected`) as soon as 0-RTT data can flow, and a server shows
+    /// what came with a client's first flight, which may be a replay, at once. Default false: when the handshake is
+    /// complete, which a replayed one never is. Connections driven by hand show everything as it comes.
+    #[napi]
+    pub fn set_connects_early(&self, connects: bool) -> Result<()> {
+        self.edit(|config| config.connects_early = connects)
+    }
+
+    /// Server: takes 0-RTT data only with tickets that were handed out under the same bytes, 1 to 255; null, the default,
+    /// for any. RFC 9000 §7.4.1 wants it for the limits that clients remember: a server that lowers them has to refuse. Throws
+    /// `InvalidConfig` at any other length.
+    #[napi]
+    pub fn set_early_data_context(&self, context: Option<&[u8]>) -> Result<()> {
+        if context.is_some_and(|context| !(1..=255).contains(&context.len())) {
+            return Err(invalid("earlyDataContext", "has 1 to 255 bytes".into()).into());
+        }
+        self.edit(|config| config.early_data_context = context.map(<[u8]>::to_vec))
     }
 
     /// Sets the application protocols (ALPN, RFC 7301) that are offered and accepted: each 1 to 255 bytes. The client's order

@@ -6,7 +6,8 @@
 pub enum Change {
     /// The peer's chain waits for the application's verdict.
     Verify(usize),
-    /// The handshake is complete and the peer trusted: a newcomer to show, or a dial that succeeded.
+    /// The handshake is complete and the peer trusted: a newcomer to show, or a dial that succeeded. Where the
+    /// configuration [connects early](crate::quic::config::Config::connects_early), also when early data can flow.
     Connected(usize),
     /// The other side is known to have accepted us: at once on a server, with the first 1-RTT packet on a client.
     Confirmed(usize),
@@ -32,6 +33,8 @@ pub enum Change {
     Session(usize),
     /// So many probes wait that somebody may want to know of.
     Heard(usize),
+    /// The handshake of a connection that was connected early is complete.
+    Established(usize),
 }
 
 /// The two kinds of streams (RFC 9000 §2.1).
@@ -61,6 +64,7 @@ impl Change {
             Change::Stray(count) => (12, 0, count as u64),
             Change::Session(key) => (13, key, 0),
             Change::Heard(count) => (14, 0, count as u64),
+            Change::Established(key) => (15, key, 0),
         };
         [kind, key as u64, value]
     }

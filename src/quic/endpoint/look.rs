@@ -32,9 +32,12 @@ impl Endpoint {
         let looked = guarded(&shared, |connection| {
             self.look_at_handshake(key, connection)?;
             if self.slots[key].phase == Phase::Connected {
+                // Not earlier: a client takes a spare id for a sign that the handshake is complete.
                 self.keep_ids(key, connection)?;
                 self.tell_paths(key, connection)?;
                 self.leave_paths(key, connection)?;
+            }
+            if self.slots[key].phase.is_open() {
                 self.tell_streams(key, connection)?;
             }
             self.look_at_end(key, connection)
@@ -98,11 +101,19 @@ impl Endpoint {
             self.changes.push_back(Change::Verify(key));
         }
         let quiche = connection.live()?;
+        if slot.connects_early && slot.phase < Phase::Early && !quiche.is_established() && quiche.is_in_early_data() {
+            slot.phase = Phase::Early;
+            self.changes.push_back(Change::Connected(key));
+        }
         if slot.phase < Phase::Connected && quiche.is_established() {
             self.half_open -= usize::from(slot.is_half_open());
+            let tells: fn(usize) -> Change = match slot.phase {
+                Phase::Early => Change::Established,
+                _ => Change::Connected,
+            };
             slot.phase = Phase::Connected;
             slot.clock.handshake = None;
-            self.changes.push_back(Change::Connected(key));
+            self.changes.push_back(tells(key));
             if quiche.is_server() {
                 slot.is_confirmed = true;
                 self.changes.push_back(Change::Confirmed(key));
@@ -168,7 +179,7 @@ impl Endpoint {
             .extend(resets.iter().map(|&id| Change::StreamReadable(key, id)));
         while let Some(id) = connection.live_mut()?.stream_readable_next() {
             self.tell_new_stream(key, id, connection);
-            connection.unread.insert(id);
+            connection.note_readable(id)?;
             self.audit.holders.insert(key);
             if !resets.contains(&id) {
                 self.changes.push_back(Change::StreamReadable(key, id));
@@ -212,7 +223,7 @@ impl Endpoint {
         if waiting {
             self.audit.holders.insert(key);
         }
-        if waiting && slot.phase == Phase::Connected {
+        if waiting && slot.phase.is_open() {
             self.changes.push_back(Change::DatagramReadable(key));
         } else if waiting {
             // Told when the peer is trusted.
@@ -223,7 +234,7 @@ impl Endpoint {
     /// Answers whether the connection is over.
     fn look_at_end(&mut self, key: usize, connection: &mut Connection) -> Result<bool> {
         let slot = &mut self.slots[key];
-        if slot.phase == Phase::Connected && std::mem::take(&mut slot.has_early_datagrams) {
+        if slot.phase.is_open() && std::mem::take(&mut slot.has_early_datagrams) {
             self.changes.push_back(Change::DatagramReadable(key));
         }
         if slot.phase < Phase::Ending && connection.close_cause().is_some() {

@@ -204,13 +204,13 @@ impl Endpoint {
         self.server = Some(config);
     }
 
-    /// Accepts newcomers no more, and refuses those whose handshake isn't complete: nobody is left to show them to.
+    /// Accepts newcomers no more, and refuses those that weren't shown yet: nobody is left to show them to.
     pub fn unlisten(&mut self, now: Instant) {
         self.server = None;
         let newcomers: Vec<_> = self
             .slots
             .iter()
-            .filter(|(_, slot)| slot.is_half_open())
+            .filter(|(_, slot)| slot.is_half_open() && !slot.phase.is_open())
             .map(|(key, _)| key)
             .collect();
         for key in newcomers {

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::change::Change;
-use super::slot::{Held, Phase};
+use super::slot::Held;
 use super::{Endpoint, guarded};
 use crate::quic::address::normalise;
 use crate::quic::datagrams;
 use crate::quic::error::{Error, Result};
+use crate::quic::frames::may_end_streams;
 use crate::quic::packet::{self, Coalesced};
 use crate::quic::probe::Probe;
 
@@ -90,9 +91,8 @@ impl Endpoint {
         };
         let layout = packet::coalesced(datagram);
         // 1-RTT packets can't be decrypted before the verdict: without this they would come again only after the
-        // client's probe timeout.
-        if slot.phase == Phase::Verifying
-            && slot.admitted_from.is_some()
+        // client's probe timeout, and the loss would end its slow start.
+        if slot.is_judging_client()
             && let Some(Coalesced { short: Some(0), .. }) = layout
         {
             self.hold(key, datagram, info);
@@ -130,33 +130,33 @@ impl Endpoint {
             }
             connection.touch();
             received?;
-            connection.note_stops()?;
-            Ok((counted, is_established))
+            if !matches!(layout, Some(Coalesced { short: Some(0), .. })) || may_end_streams(datagram) {
+                connection.note_ends()?;
+            }
+            let sign = match connection.has_sent_early()? {
+                // A server that took early data sends 1-RTT packets at once; it gives spare ids when the handshake is over.
+                true => connection.live()?.available_dcids() > 0,
+                // All packets counted, the 1-RTT one among them: the server had keys to send it, and so has judged us.
+                false => layout.is_some_and(|layout| counted >= layout.count),
+            };
+            Ok((counted, is_established && sign))
         });
-        let Ok((counted, is_established)) = received else {
+        let Ok((counted, is_accepted)) = received else {
             self.stats.invalid += 1;
             return false;
         };
-        // All packets counted, the 1-RTT one among them: the server had keys to send it, and so has judged us.
-        if confirms && is_established && layout.is_some_and(|layout| counted >= layout.count) {
-            slot.is_confirmed = true;
-        }
+        slot.is_confirmed |= confirms && is_accepted;
         counted > 0
     }
 
     /// Keeps the 1-RTT packet at the end of a datagram that has just brought the client's certificate.
     fn hold_the_rest(&mut self, key: usize, datagram: &[u8], layout: Option<Coalesced>, info: quiche::RecvInfo) {
-        let slot = &self.slots[key];
-        if slot.admitted_from.is_none() || slot.phase >= Phase::Connected {
-            return;
-        }
-        let Some(Coalesced {
+        if let Some(Coalesced {
             short: Some(offset), ..
         }) = layout
-        else {
-            return;
-        };
-        if offset > 0 && slot.connection.borrow().is_verification_pending() {
+            && offset > 0
+            && self.slots[key].is_judging_client()
+        {
             self.hold(key, &datagram[offset..], info);
         }
     }

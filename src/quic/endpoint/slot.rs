@@ -13,15 +13,26 @@ pub(super) enum Phase {
     Handshaking,
     /// The application has been asked about the peer's chain.
     Verifying,
+    /// Told of, since early data can flow; the handshake goes on.
+    Early,
     Connected,
     Ending,
     /// Nothing is left but to tell of its end.
     Gone,
 }
 
+impl Phase {
+    /// Whether the application has the connection and can use it.
+    pub(super) fn is_open(self) -> bool {
+        matches!(self, Self::Early | Self::Connected)
+    }
+}
+
 pub(super) struct Slot {
     pub connection: SharedConnection,
     pub phase: Phase,
+    /// Whether it is told of when early data can flow.
+    pub connects_early: bool,
     /// Whom an accepted connection counts for; `None` if we dialled.
     pub admitted_from: Option<IpAddr>,
     /// Our ids that lead here.
@@ -94,6 +105,7 @@ impl Slot {
         Self {
             connection,
             phase: Phase::Handshaking,
+            connects_early: config.connects_early,
             admitted_from: from,
             ids: Vec::new(),
             reset_token: None,
@@ -128,6 +140,11 @@ impl Slot {
     /// Whether this is a newcomer whose handshake isn't complete.
     pub(super) fn is_half_open(&self) -> bool {
         self.admitted_from.is_some() && self.phase < Phase::Connected
+    }
+
+    /// Whether this is a newcomer whose chain waits for a verdict, told to the application or not yet.
+    pub(super) fn is_judging_client(&self) -> bool {
+        self.is_half_open() && self.connection.borrow().is_verification_pending()
     }
 
     /// When the connection wants attention next, its own timers at `quiche`.

@@ -4,15 +4,13 @@
 //! | --- | --- |
 //! | `receive` | many datagrams in one system call, merged by the kernel |
 //! | `send` | the same the other way, cut by the kernel |
-//! | `watch` | waits for the socket |
 
 mod receive;
 mod send;
-mod watch;
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use nix::sys::socket::{
     self, AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, SockaddrLike, SockaddrStorage, sockopt,
@@ -21,16 +19,15 @@ use nix::{libc, setsockopt_impl, sockopt_impl};
 
 pub use self::receive::Inbox;
 use self::send::Outbox;
-use self::watch::Watch;
 use super::BindOptions;
 
 /// A bound socket that blocks nobody.
 #[derive(Debug)]
 pub struct Socket {
-    /// First to be dropped: it waits for the descriptor.
-    watch: Option<Watch>,
     descriptor: OwnedFd,
     is_ipv6: bool,
+    /// Bytes of buffer that the system granted, for receiving and for sending.
+    buffer_sizes: (usize, usize),
     segments: bool,
     merges: bool,
     outbox: Outbox,
@@ -55,13 +52,17 @@ impl Socket {
         // The system grants what it likes.
         let _ = socket::setsockopt(&descriptor, sockopt::RcvBuf, &options.receive_buffer);
         let _ = socket::setsockopt(&descriptor, sockopt::SndBuf, &options.send_buffer);
+        let buffer_sizes = (
+            socket::getsockopt(&descriptor, sockopt::RcvBuf)?,
+            socket::getsockopt(&descriptor, sockopt::SndBuf)?,
+        );
         // Before the first datagram: none comes merged to somebody who doesn't know.
         let merges = options.offload && socket::setsockopt(&descriptor, sockopt::UdpGroSegment, &true).is_ok();
         socket::bind(descriptor.as_raw_fd(), &SockaddrStorage::from(options.address))?;
         Ok(Self {
-            watch: None,
             descriptor,
             is_ipv6: options.address.is_ipv6(),
+            buffer_sizes,
             segments: options.offload,
             merges,
             outbox: Outbox::default(),
@@ -75,10 +76,8 @@ impl Socket {
     }
 
     /// Bytes of buffer the system granted, for receiving and for sending, as it counts them.
-    pub fn buffer_sizes(&self) -> io::Result<(usize, usize)> {
-        let receive = socket::getsockopt(&self.descriptor, sockopt::RcvBuf)?;
-        let send = socket::getsockopt(&self.descriptor, sockopt::SndBuf)?;
-        Ok((receive, send))
+    pub fn buffer_sizes(&self) -> (usize, usize) {
+        self.buffer_sizes
     }
 
     /// Whether the kernel cuts bursts into datagrams: until it refuses for the first time.
@@ -91,18 +90,9 @@ impl Socket {
         self.merges
     }
 
-    /// Begins to wait for the socket. `ready` is called once for each [`request`](Self::request), on another thread, where
-    /// it must not wait.
-    pub fn watch(&mut self, ready: impl Fn() + Send + 'static) -> io::Result<()> {
-        self.watch = Some(Watch::new(&self.descriptor, ready)?);
-        Ok(())
-    }
-
-    /// Asks for one call of `ready`: when something has come, or, if `for_room`, when the socket takes datagrams again. If
-    /// that is so already, the call comes at once. An error means that the socket is dead, or isn't watched.
-    pub fn request(&self, for_room: bool) -> io::Result<()> {
-        let watch = self.watch.as_ref().ok_or(io::ErrorKind::Unsupported)?;
-        watch.request(&self.descriptor, for_room)
+    /// Its descriptor, to wait for.
+    pub fn descriptor(&self) -> RawFd {
+        self.descriptor.as_raw_fd()
     }
 
     /// From now on no datagram is cut into fragments, neither here nor on the way: what is too large is lost. What the system

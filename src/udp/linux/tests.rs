@@ -1,7 +1,3 @@
-use std::os::fd::AsFd;
-use std::sync::mpsc;
-use std::time::Duration;
-
 use super::*;
 use crate::udp::Entry;
 
@@ -171,77 +167,24 @@ fn a_second_bind_fails_unless_both_want_it() {
     drop(socket);
 }
 
-/// A socket that tells by a channel when it is ready.
-fn watched() -> (Socket, mpsc::Receiver<()>) {
-    let mut socket = bind("127.0.0.1:0");
-    let (ready, told) = mpsc::channel();
-    let call = move || {
-        // Whoever listens no more needn't be told.
-        let _ = ready.send(());
-    };
-    socket.watch(call).expect("a thread");
-    (socket, told)
-}
-
-const SOON: Duration = Duration::from_secs(20);
-
 #[test]
-fn each_request_is_answered_once() {
-    let (receiver, told) = watched();
-    let sender = bind("127.0.0.1:0");
-    let to = receiver.local_address().expect("it is bound");
-    for _ in 0..3 {
-        receiver.request(false).expect("it is alive");
-        sender.send(b"one", to).expect("it is alive");
-        told.recv_timeout(SOON).expect("it is told");
-        sender.send(b"two", to).expect("it is alive");
-        assert_eq!(drain(&receiver, &mut Inbox::default()), 2);
-        assert_eq!(told.try_recv(), Err(mpsc::TryRecvError::Empty));
-    }
-    sender.send(b"three", to).expect("it is alive");
-    // What is there already is told, too.
-    receiver.request(false).expect("it is alive");
-    told.recv_timeout(SOON).expect("it is told");
-}
-
-#[test]
-fn room_is_told_only_to_those_who_ask() {
-    let (socket, told) = watched();
-    socket.request(false).expect("it is alive");
-    socket.request(true).expect("it is alive");
-    told.recv_timeout(SOON).expect("it is told");
-    assert_eq!(told.try_recv(), Err(mpsc::TryRecvError::Empty));
-}
-
-#[test]
-fn a_dropped_socket_tells_nothing_and_frees_its_port() {
-    let (socket, told) = watched();
-    let taken = socket.local_address().expect("it is bound");
-    socket.request(false).expect("it is alive");
-    drop(socket);
-    // The thread is gone, and the other end with it.
-    assert_eq!(told.try_recv(), Err(mpsc::TryRecvError::Disconnected));
+fn a_dropped_socket_frees_its_port() {
+    let socket = bind("127.0.0.1:0");
     let again = BindOptions {
-        address: taken,
+        address: socket.local_address().expect("it is bound"),
         ..options("127.0.0.1:0")
     };
+    assert!(Socket::bind(&again).is_err());
+    drop(socket);
     assert!(Socket::bind(&again).is_ok());
 }
 
 #[test]
-fn a_socket_that_nobody_watches_answers_no_request() {
-    assert!(bind("127.0.0.1:0").request(false).is_err());
-}
-
-#[test]
 fn no_descriptor_is_inherited() {
-    let (socket, _told) = watched();
-    let watch = socket.watch.as_ref().expect("it is watched");
-    for descriptor in [socket.descriptor.as_fd(), watch.epoll.0.as_fd(), watch.stop.as_fd()] {
-        let flags = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", descriptor.as_raw_fd()));
-        let flags = flags.expect("an open descriptor");
-        let flags = flags.lines().find_map(|line| line.strip_prefix("flags:"));
-        let flags = u32::from_str_radix(flags.expect("flags").trim(), 8).expect("an octal number");
-        assert_ne!(flags & 0o2_000_000, 0, "O_CLOEXEC");
-    }
+    let socket = bind("127.0.0.1:0");
+    let flags = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", socket.descriptor()));
+    let flags = flags.expect("an open descriptor");
+    let flags = flags.lines().find_map(|line| line.strip_prefix("flags:"));
+    let flags = u32::from_str_radix(flags.expect("flags").trim(), 8).expect("an octal number");
+    assert_ne!(flags & 0o2_000_000, 0, "O_CLOEXEC");
 }
