@@ -60,11 +60,15 @@ async function open({ host, config = {}, answersObserve, sendBufferSize }) {
   return { end: ends.push(end) - 1, port: socket.port };
 }
 
-/** Echoes streams, sends as much as is asked for, or takes what comes and answers with its hash. */
+/** Echoes datagrams and streams, sends as much as is asked for, or takes what comes and answers with its hash. */
 function serve(end, connection) {
   end.connection = connection;
   const { EventQUICConnectionDatagram } = events;
   connection.addEventListener(EventQUICConnectionDatagram.name, ({ detail }) => connection.sendDatagram(detail));
+  serveStreams(connection);
+}
+
+function serveStreams(connection) {
   connection.addEventListener(events.EventQUICConnectionStream.name, async ({ detail: stream }) => {
     const chunks = stream[Symbol.asyncIterator]();
     const { value: first } = await chunks.next();
@@ -123,6 +127,7 @@ async function dial({ end, host, port, id, config = {} }) {
   });
   await client.connection.confirmed;
   ends[end].connection = client.connection;
+  serveStreams(client.connection);
   return idOf(client.connection.getRemoteCertsChain()[0]);
 }
 
