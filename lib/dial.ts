@@ -81,10 +81,12 @@ async function dial(options: QUICClientOptions, signal: AbortSignal, attempts: D
     if (!socket.isRunning) throw new errors.ErrorQUICClientSocketNotRunning('The shared socket is not started');
     signal.throwIfAborted();
     const hosts = validateTargets(socket.host, socket.type, target.hosts, errors.ErrorQUICClientInvalidHost);
+    const wanted =
+      hosts.length === 1 ? target : { ...target, config: resolveClientConfig(options, { earlyData: false }) };
     const start = (host: Host, over: AbortSignal): Promise<QUICConnection> => {
       const attempt: DialAttempt = { host, port: target.port };
       attempts.push(attempt);
-      return dialOne(() => connect(options, socket, target, host), attempt, over);
+      return dialOne(() => connect(options, socket, wanted, host), attempt, over);
     };
     const discard = (late: QUICConnection): void => void late.stop();
     const connection = await tryInTurn(hosts, { start, discard }, signal);
@@ -115,10 +117,15 @@ async function resolveTarget(options: QUICClientOptions, socket: QUICSocket, sig
   if (typeof options.host !== 'string') throw new TypeError('host is expected to be a string');
   const port = toPort(options.port);
   if (port === 0) throw new errors.ErrorQUICPortInvalid('nobody can be dialled at port 0');
-  const config = resolveConfig('client', clientDefault, options.config ?? {});
+  const config = resolveClientConfig(options);
   const resolve = options.resolveHostname ?? socket.resolveHostname;
   const hosts = await unlessAborted(resolveHosts(options.host, resolve), signal);
   return { hosts, port, serverName: toServerName(options.serverName ?? options.host), config };
+}
+
+/** Of several addresses the first that answers is wanted: nothing may go early, for it would win without an answer. */
+function resolveClientConfig({ config }: QUICClientOptions, changes: { earlyData?: false } = {}): ResolvedConfig {
+  return resolveConfig('client', clientDefault, { ...config, ...changes });
 }
 
 /** A name or an address as certificates have it: names in ASCII. */

@@ -192,7 +192,8 @@ type QUICConfig = {
    *
    * A client that dials with a `session` whose server permits it gets its connection at once, and what it writes goes with
    * the first packets; if the server takes no early data, streams are sent again when the handshake is complete, and datagrams
-   * are lost. A server shows what came early at once, without a round trip.
+   * are lost. One that takes none since it has lowered its limits ends the connection if more is in use by then. Of a name with
+   * several addresses nothing goes early. A server shows what came early at once, without a round trip.
    *
    * **Early data can be replayed** by whoever recorded it, also to other servers with the same ticket keys (RFC 8446 §8,
    * RFC 9001 §9.2), and is not forward secret. Send early only what may happen twice, such as a question; on a server,

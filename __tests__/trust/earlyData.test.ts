@@ -168,6 +168,21 @@ describe('early data', () => {
     expect(stage.far.stats?.endpoint.retries).toBeGreaterThan(0);
   });
 
+  test('does not go to one of several addresses, which would win without an answer', async () => {
+    await using stage = await Stage.create();
+    const client = await QUICClient.createQUICClient({
+      host: 'far',
+      resolveHostname: () => ['10.0.0.2', HOST],
+      port: stage.far.port,
+      socket: stage.near,
+      config: { ca: authority().ca, earlyData: true },
+      session: stage.session,
+    });
+    const { earlyData, tls, config } = client.connection;
+    expect([earlyData, tls?.isResumed, config.earlyData]).toEqual(['none', true, false]);
+    await client.destroy();
+  });
+
   test('needs enableEarlyData', () => {
     const create = () => new QUICServer({ config: { ...own, enableEarlyData: false, earlyData: true } });
     expect(create).toThrow(errors.ErrorQUICConfig);
