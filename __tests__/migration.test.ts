@@ -1,6 +1,6 @@
 // A connection that moves to another socket, and one that stays.
 
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { QUICSocket, errors, events } from '../lib';
 import type { PathChange, QUICConnection } from '../lib';
 import { createPair, echo, nextEvent, openStream, readAll, startSocket } from './helpers/pair';
@@ -70,6 +70,45 @@ test('a connection can move again and again, and back', async () => {
   }
   expect([...one.driver.connections].length).toBe(1);
   expect([...other.driver.connections].length).toBe(0);
+});
+
+test('a connection moves to 20 new sockets, one after the other, in one transfer each way', async () => {
+  await using pair = await createPair(free);
+  echo(pair.far);
+  const [hash, echoed] = [createHash('sha256'), createHash('sha256')];
+  const stream = pair.near.newStream();
+  const received = (async () => {
+    for await (const chunk of stream) echoed.update(chunk);
+  })();
+  const done = new AbortController();
+  const sent = (async () => {
+    while (!done.signal.aborted) {
+      const chunk = randomBytes(64 * 1024);
+      hash.update(chunk);
+      await stream.write(chunk);
+    }
+    await stream.end();
+  })();
+  const told = recordPaths(pair.far);
+  const sockets: QUICSocket[] = [];
+  const ports: number[] = [];
+  for (let index = 0; index < 20; index++) {
+    const socket = await startSocket();
+    sockets.push(socket);
+    ports.push(socket.port);
+    await pair.near.migrate({ socket });
+    expect(pair.near.stats.paths.filter((path) => path.active).map((path) => path.local.port)).toEqual([socket.port]);
+    // The network that was left is gone.
+    await sockets.at(-2)?.stop();
+  }
+  done.abort();
+  await Promise.all([sent, received]);
+  expect(echoed.digest('hex')).toBe(hash.digest('hex'));
+  const last = sockets.at(-1)!;
+  expect(pair.far.remotePort).toBe(last.port);
+  expect(told.filter(({ what }) => what === 'migrated').map(({ peer }) => peer.port)).toEqual(ports);
+  await pair.near.stop();
+  await last.stop({ force: true });
 });
 
 test('a connection goes back to where it was when nobody answers over the new path', async () => {

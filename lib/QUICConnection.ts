@@ -250,8 +250,8 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   /**
    * Goes on from another socket, as a laptop that changes its network does; streams notice nothing. Resolves when the peer
    * has answered over the new path. If it doesn't, the connection goes back to where it was. For connections that were
-   * dialled, where both sides have `disableActiveMigration: false` (RFC 9000 §9). Each socket that it was on takes one of
-   * the peer's connection ids: from a peer of this library there are enough for 7 moves to new sockets.
+   * dialled, where both sides have `disableActiveMigration: false` (RFC 9000 §9). It can move any number of times, each time
+   * under a connection id that wasn't seen before: it waits until the peer has given one.
    *
    * @throws {errors.ErrorQUICConnectionMigration} it can't move, or nobody answered over the new path
    * @throws as `newStream` does; with the signal's reason

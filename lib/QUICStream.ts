@@ -60,6 +60,9 @@ type PendingWrite = {
 
 type PendingRead = { resolve: (chunk: Uint8Array | null) => void; reject: (reason: unknown) => void };
 
+/** What a writer who awaits each write may write in one turn of the event loop: as much as one turn sends. */
+const TURN_BYTES = 512 * 1024;
+
 const EMPTY = new Uint8Array(0);
 
 /** Small chunks are copied out of here, so that none holds more memory than it has bytes. */
@@ -91,6 +94,8 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
   #isDry = false;
   #bytesRead = 0;
   #bytesWritten = 0;
+  /** Bytes taken since its writer last let others have a turn. */
+  #sinceTurn = 0;
   #closed: PromiseDeconstructed<void> | undefined;
   #readWatcher: HalfWatcher | undefined;
   #writeWatcher: HalfWatcher | undefined;
@@ -437,11 +442,19 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
       if (taken < 0) return rejected(this.#whyNotWritable());
       if (taken === chunk.byteLength) {
         if (isLast) this.#endWrite();
-        return TAKEN;
+        return isLast ? TAKEN : this.#takeTurns(taken);
       }
       bytes = chunk.subarray(taken);
     }
     return quiet(new Promise((resolve, reject) => this.#writes.push({ bytes, isLast, resolve, reject })));
+  }
+
+  /** Lets others have a turn of the event loop, once in a while, where a writer never has to wait. */
+  #takeTurns(taken: number): Promise<void> {
+    this.#sinceTurn += taken;
+    if (this.#sinceTurn < TURN_BYTES) return TAKEN;
+    this.#sinceTurn = 0;
+    return new Promise((resolve) => setImmediate(resolve));
   }
 
   /** Hands bytes over: how many were taken; -1 if the peer reads no more. */

@@ -126,9 +126,10 @@ class Paths {
     try {
       // Not within a turn of the driver that is to be left.
       await Promise.race([this.#spareId(), validated.p]);
-      const received = this.#receivedFrom(to.local);
       this.#move(to);
       this.#hasMoved = true;
+      // The path may be one that was used before, from another address.
+      const received = this.#receivedFrom(to.local);
       this.#watch(() => this.#receivedFrom(to.local) > received, validated.resolveP);
       await validated.p;
     } catch (error) {

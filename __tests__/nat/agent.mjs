@@ -45,8 +45,8 @@ async function answer({ id, command, details }) {
 }
 
 /** A socket that listens. */
-async function open({ host, config = {}, answersObserve }) {
-  const socket = new QUICSocket({ answersObserve });
+async function open({ host, config = {}, answersObserve, sendBufferSize }) {
+  const socket = new QUICSocket({ answersObserve, sendBufferSize });
   await socket.start({ host });
   const settings = { key: identity.key, cert: identity.cert, applicationProtos: ['nat-test'], ...config };
   const server = new QUICServer({
@@ -60,11 +60,15 @@ async function open({ host, config = {}, answersObserve }) {
   return { end: ends.push(end) - 1, port: socket.port };
 }
 
-/** Echoes streams, sends as much as is asked for, or takes what comes and answers with its hash. */
+/** Echoes datagrams and streams, sends as much as is asked for, or takes what comes and answers with its hash. */
 function serve(end, connection) {
   end.connection = connection;
   const { EventQUICConnectionDatagram } = events;
   connection.addEventListener(EventQUICConnectionDatagram.name, ({ detail }) => connection.sendDatagram(detail));
+  serveStreams(connection);
+}
+
+function serveStreams(connection) {
   connection.addEventListener(events.EventQUICConnectionStream.name, async ({ detail: stream }) => {
     const chunks = stream[Symbol.asyncIterator]();
     const { value: first } = await chunks.next();
@@ -103,8 +107,9 @@ async function hear({ end }) {
   return strays.map(({ data }) => Buffer.from(data).toString());
 }
 
-async function send({ end, text, host, port }) {
-  await ends[end].socket.send(text, port, host);
+/** Sends one datagram: a text, or so many bytes. */
+async function send({ end, text, bytes, host, port }) {
+  await ends[end].socket.send(text ?? Buffer.alloc(bytes), port, host);
 }
 
 async function punch({ end, targets, nonce, timeout }) {
@@ -122,6 +127,7 @@ async function dial({ end, host, port, id, config = {} }) {
   });
   await client.connection.confirmed;
   ends[end].connection = client.connection;
+  serveStreams(client.connection);
   return idOf(client.connection.getRemoteCertsChain()[0]);
 }
 

@@ -1,6 +1,7 @@
 // What happens to connections through real NATs while a transfer runs: whatever it is, every byte arrives.
 
 import type { Kind } from '../../scripts/nat/lab.cjs';
+import type { Agent } from './agents';
 import { Lab } from '../../scripts/nat/lab.cjs';
 import { Stage } from './agents';
 
@@ -15,7 +16,11 @@ const lively = { keepAliveIntervalTime: 250, maxIdleTimeout: 20_000 };
 
 type Transfer = { sent: number; received: number; isSame: boolean };
 
-type Stats = { socket: { endpoint: { rebindings: number } }; remote: { host: string; port: number } };
+type Stats = {
+  socket: { endpoint: { rebindings: number } };
+  connection: { paths: { totalPtoCount: number }[] };
+  remote: { host: string; port: number };
+};
 
 /** Moves bytes each way at once, in which `disturb` happens; expects all of them to arrive. */
 async function transfer(
@@ -100,14 +105,45 @@ withLab('both hosts change their address', async () => {
   });
 });
 
-withLab('NATs forget what was silent for 3 seconds, and keep-alive packets keep them from it', async () => {
-  await using stage = new Stage(['port-restricted', 'port-restricted']);
+/** How often an agent has waited in vain for an acknowledgement. */
+async function timeoutsOf(agent: Agent, end: number): Promise<number> {
+  const { connection } = await agent.ask<Stats>('stats', { end });
+  return connection.paths.reduce((sum, path) => sum + path.totalPtoCount, 0);
+}
+
+/** NATs that forget what was silent for 3 seconds. */
+function forgetful(): Stage {
+  const stage = new Stage(['port-restricted', 'port-restricted']);
   for (const router of ['r1', 'r2']) {
     stage.lab.sysctl(router, 'net.netfilter.nf_conntrack_udp_timeout=3');
     stage.lab.sysctl(router, 'net.netfilter.nf_conntrack_udp_timeout_stream=3');
   }
+  return stage;
+}
+
+withLab('NATs forget what was silent for 3 seconds, and nobody gets in from outside any more', async () => {
+  await using stage = forgetful();
+  const { ends } = await stage.meet({ maxIdleTimeout: 60_000 });
+  const [one, other] = stage.agents;
+  await new Promise((resolve) => setTimeout(resolve, 4_000));
+  const before = await timeoutsOf(other, ends[1]);
+  let isHeard = false;
+  const heard = other.ask<boolean>('echo', { end: ends[1] }).finally(() => (isHeard = true));
+  // What nobody answers is sent again and again.
+  while ((await timeoutsOf(other, ends[1])) < before + 4);
+  expect(isHeard).toBe(false);
+  // From inside the way is open again, also for what was waiting.
+  expect(await one.ask('echo', { end: ends[0] })).toBe(true);
+  expect(await heard).toBe(true);
+});
+
+withLab('keep-alive packets keep NATs from forgetting', async () => {
+  await using stage = forgetful();
   const { ends } = await stage.meet({ keepAliveIntervalTime: 1_000, maxIdleTimeout: 20_000 });
-  const [one] = stage.agents;
+  const [one, other] = stage.agents;
+  // Longer than it takes where there are none.
+  await new Promise((resolve) => setTimeout(resolve, 4_000));
+  expect(await other.ask('echo', { end: ends[1] })).toBe(true);
   const pauses = { bytes: 2 * MiB, pauseAt: MiB, pauseMs: isFull ? 30_000 : 9_000 };
   expect(await one.ask('upload', { end: ends[0], ...pauses })).toEqual({ sent: 2 * MiB, isSame: true });
 });

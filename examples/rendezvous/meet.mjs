@@ -39,16 +39,24 @@ export async function meet(options) {
   }
 }
 
-/** The first connection in which the peer dials us. */
+/** Accepted connections of earlier meetings. */
+const known = new WeakSet();
+
+/**
+ * The first connection in which the peer dials us. It may be there already: sockets answer punches by themselves, so that a
+ * peer which has heard of the introduction before us gets through.
+ */
 function acceptFrom(server, isPeer, onConnection) {
   let listener;
   const connection = new Promise((resolve) => {
     listener = ({ detail }) => {
-      if (!isPeer(detail)) return;
+      if (known.has(detail) || !isPeer(detail)) return;
+      known.add(detail);
       onConnection(detail);
       resolve(detail);
     };
     server.addEventListener(events.EventQUICServerConnection.name, listener);
+    for (const detail of server.connections) listener({ detail });
   });
   return { connection, stop: () => server.removeEventListener(events.EventQUICServerConnection.name, listener) };
 }

@@ -11,6 +11,7 @@ use super::abandoned::Abandoned;
 use super::chain_check::ChainFailure;
 use super::config::Config;
 use super::error::{Error, Result};
+use super::lanes::Lanes;
 use super::path::Alias;
 use super::pmtu::PmtuSearch;
 use super::stops::Stops;
@@ -40,6 +41,7 @@ pub struct Connection {
     pub(super) blocked_writers: HashSet<u64>,
     pub(super) path_events: VecDeque<quiche::PathEvent>,
     pub(super) alias: Option<Alias>,
+    pub(super) lanes: Lanes,
     pub(super) pmtu_search: Option<PmtuSearch>,
     trace_id: String,
     is_server: bool,
@@ -199,6 +201,7 @@ impl Connection {
             blocked_writers: HashSet::new(),
             path_events: VecDeque::new(),
             alias: None,
+            lanes: Lanes::default(),
             pmtu_search,
             trace_id,
             is_server,

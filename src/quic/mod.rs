@@ -13,6 +13,7 @@ pub mod endpoint;
 pub mod error;
 mod frames;
 pub mod header;
+mod lanes;
 pub mod packet;
 pub mod path;
 mod pmtu;

@@ -26,6 +26,21 @@ impl Connection {
         Ok(self.live_mut()?.path_event_next())
     }
 
+    /// Keeps what quiche tells of a path, under the address that our end has now.
+    pub(super) fn push_quiche_event(&mut self, mut event: quiche::PathEvent) {
+        use quiche::PathEvent as E;
+        match &mut event {
+            E::Validated(local, _)
+            | E::FailedValidation(local, _)
+            | E::Closed(local, _)
+            | E::PmtuUpdated { local, .. } => {
+                *local = self.lanes.outside(*local);
+            }
+            _ => {}
+        }
+        self.push_path_event(event);
+    }
+
     pub(super) fn push_path_event(&mut self, event: quiche::PathEvent) {
         if self.path_events.len() == MAX_PATH_EVENTS {
             self.path_events.pop_front();

@@ -35,6 +35,7 @@ impl Endpoint {
                 // Not earlier: a client takes a spare id for a sign that the handshake is complete.
                 self.keep_ids(key, connection)?;
                 self.tell_paths(key, connection)?;
+                self.leave_paths(key, connection)?;
             }
             if self.slots[key].phase.is_open() {
                 self.tell_streams(key, connection)?;
@@ -139,6 +140,8 @@ impl Endpoint {
         let quiche = connection.live_mut()?;
         while let Some(retired) = quiche.retired_scid_next() {
             self.routes.remove(&retired);
+            // What was under way to it may still come.
+            self.gone.add(&retired);
             self.slots[key].ids.retain(|id| *id != retired);
         }
         let mut is_new = false;
@@ -160,7 +163,7 @@ impl Endpoint {
     fn tell_paths(&mut self, key: usize, connection: &mut Connection) -> Result<()> {
         let mut is_new = false;
         while let Some(event) = connection.live_mut()?.path_event_next() {
-            connection.push_path_event(event);
+            connection.push_quiche_event(event);
             is_new = true;
         }
         if is_new {

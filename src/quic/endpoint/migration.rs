@@ -2,8 +2,7 @@
 //!
 //! An endpoint has one socket, so a client's connection that changes its socket changes its endpoint: it is detached from
 //! the one, with all that is remembered of it, and attached to the other, where quiche makes a path of the new address.
-//! quiche keeps the paths that were left, each with a connection id of the peer: so many ids, so many sockets that a
-//! connection can move to. What still comes to the old socket is lost, like what is under way when a network goes.
+//! What still comes to the old socket is lost, like what is under way when a network goes.
 
 use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
@@ -11,16 +10,17 @@ use std::time::Instant;
 
 use super::slot::{Phase, Slot};
 use super::{Endpoint, guarded};
+use crate::quic::connection::Connection;
 use crate::quic::error::{Error, Result};
 use crate::quic::packet;
 
-/// Ids of detached connections that are remembered.
+/// Ids of detached connections, and retired ids, that are remembered.
 const MAX_GONE: usize = 1_024;
 
 /// A connection between two endpoints. It does nothing, and ends when it is dropped.
 pub struct Detached(Slot);
 
-/// Ids of connections that live on elsewhere in this process: no stateless reset may end them.
+/// Ids of connections that live on elsewhere in this process, or under other ids: no stateless reset may end them.
 #[derive(Debug, Default)]
 pub(super) struct Gone {
     ids: HashSet<Vec<u8>>,
@@ -32,7 +32,7 @@ impl Gone {
         !self.ids.is_empty() && self.ids.contains(id)
     }
 
-    fn add(&mut self, id: &[u8]) {
+    pub(super) fn add(&mut self, id: &[u8]) {
         if self.ids.insert(id.to_vec()) {
             self.order.push_back(id.to_vec());
         }
@@ -95,17 +95,20 @@ impl Endpoint {
             self.resettable.insert(token, key);
         }
         shared.borrow_mut().drive(key, self.dirty.clone());
-        let migrated = guarded(&shared, |connection| {
-            let peer = connection.active_path()?.ok_or(Error::Closed)?.peer_addr;
-            let quiche = connection.live_mut()?;
-            // Going over alone would never ask whether the path works.
-            quiche.probe_path(local, peer)?;
-            quiche.migrate(local, peer)?;
-            connection.touch();
-            Ok(())
-        });
+        let migrated = guarded(&shared, |connection| connection.move_to(local));
         self.look(key, now);
         migrated.map(|()| key)
+    }
+
+    /// Gives back what paths that a connection has left would hold.
+    pub(super) fn leave_paths(&mut self, key: usize, connection: &mut Connection) -> Result<()> {
+        // RFC 9000 §10.3.1: the token of an id that was given back ends nothing any more.
+        if connection.give_ids_back()?
+            && let Some(token) = self.slots[key].reset_token.take()
+        {
+            self.resettable.remove(&token);
+        }
+        Ok(())
     }
 
     /// Whether a datagram shows that the peer has moved by itself, which it was asked not to: a rebinding NAT, or a host that

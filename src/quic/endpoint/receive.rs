@@ -84,11 +84,11 @@ impl Endpoint {
             return;
         }
         let rebound = self.rebound(key, datagram, from);
+        let slot = &mut self.slots[key];
         let info = quiche::RecvInfo {
             from: rebound.unwrap_or(from),
-            to,
+            to: slot.connection.borrow().lanes.inside(to),
         };
-        let slot = &mut self.slots[key];
         let layout = packet::coalesced(datagram);
         // 1-RTT packets can't be decrypted before the verdict: without this they would come again only after the
         // client's probe timeout, and the loss would end its slow start.

@@ -82,6 +82,7 @@ impl Endpoint {
         let Ok(PacketLimits { room: limit, peer }) = limits else {
             return Turn::Done;
         };
+        let local = self.local.map(|local| slot.connection.borrow().lanes.inside(local));
         loop {
             if let Some(paced) = &self.slots[key].paced {
                 if paced.info.at > now + TIMER_GRANULARITY {
@@ -121,7 +122,7 @@ impl Endpoint {
             });
             match packet {
                 // Of a path that belongs to the socket from which the connection has moved away.
-                Ok(Some((_, info, _))) if Some(info.from) != self.local => {}
+                Ok(Some((_, info, _))) if Some(info.from) != local => {}
                 // A probe larger than the peer takes: it fails.
                 Ok(Some((length, ..))) if length > peer => {}
                 Ok(Some((length, info, true))) => {

@@ -1,0 +1,126 @@
+//! The paths of a client that moves from socket to socket (RFC 9000 §9).
+//!
+//! quiche keeps every path, each with a connection id of the peer: so many ids, so many addresses that a connection could
+//! ever move to. So paths are used again: quiche knows a path by the address that it had first (inside), whatever the address
+//! of the socket is now (outside). The id that a path was used with is given back when the path is left (§9.5), and quiche
+//! gives it a fresh one. What quiche knows of the congestion on a path that is used again is old; a peer that gives seven
+//! spare ids, as ours does, makes that so only after seven moves.
+
+use std::net::SocketAddr;
+
+use super::connection::Connection;
+use super::error::Result;
+
+/// The paths of a connection that has moved; none before.
+#[derive(Debug, Default)]
+pub(super) struct Lanes {
+    /// The one in use is the last, the one that wasn't used for longest the first.
+    all: Vec<Lane>,
+    /// Whether there are ids to be given back.
+    has_left: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Lane {
+    /// Our address, as quiche knows it,
+    inside: SocketAddr,
+    /// and what it is now, or was when the path was used last.
+    outside: SocketAddr,
+    peer: SocketAddr,
+    /// Number of the peer's id that the path is used with (RFC 9000 §5.1.1), until it is given back.
+    id: Option<u64>,
+    /// Packets that had come over the path before it was used.
+    received: usize,
+}
+
+impl Lanes {
+    /// The address by which quiche knows the socket, which is at `outside`.
+    pub(super) fn inside(&self, outside: SocketAddr) -> SocketAddr {
+        self.all.last().map_or(outside, |lane| lane.inside)
+    }
+
+    /// The other way round.
+    pub(super) fn outside(&self, inside: SocketAddr) -> SocketAddr {
+        let lane = self.all.iter().find(|lane| lane.inside == inside);
+        lane.map_or(inside, |lane| lane.outside)
+    }
+
+    /// The index of a path to be used again from `outside` to `peer`; `None` for a new one, while there are ids to spare.
+    fn choose(&self, outside: SocketAddr, peer: SocketAddr, spare_ids: usize) -> Option<usize> {
+        let (_, left) = self.all.split_last()?;
+        let own = left.iter().position(|lane| (lane.inside, lane.peer) == (outside, peer));
+        let oldest = left.iter().position(|lane| lane.peer == peer);
+        let is_taken = self.inside(outside) == outside;
+        own.or(oldest.filter(|_| spare_ids <= 1 || is_taken))
+    }
+}
+
+impl Connection {
+    /// Goes over to a path from another address of ours, which is still to be validated.
+    pub(super) fn move_to(&mut self, outside: SocketAddr) -> Result<()> {
+        let Some(path) = self.active_path()? else {
+            return Err(quiche::Error::InvalidState.into());
+        };
+        let peer = path.peer_addr;
+        if self.lanes.all.is_empty() {
+            self.lanes.all.push(Lane {
+                inside: path.local_addr,
+                outside: path.local_addr,
+                peer,
+                id: Some(0),
+                received: 0,
+            });
+        }
+        let again = self.lanes.choose(outside, peer, self.live()?.available_dcids());
+        let inside = again.map_or(outside, |index| self.lanes.all[index].inside);
+        let quiche = self.live_mut()?;
+        let id = quiche.migrate(inside, peer)?;
+        // Going over alone would never ask whether the path works.
+        quiche.probe_path(inside, peer)?;
+        // What a search found may be true of another network.
+        quiche.revalidate_pmtu();
+        let received = self.received_over_active()?;
+        if let Some(index) = again {
+            self.lanes.all.remove(index);
+        }
+        self.lanes.all.push(Lane {
+            inside,
+            outside,
+            peer,
+            id: Some(id),
+            received,
+        });
+        self.lanes.has_left = true;
+        self.touch();
+        Ok(())
+    }
+
+    /// Once the peer was heard over the path in use: gives back the ids that the others were used with. Answers whether the
+    /// first id of all is among them.
+    pub(super) fn give_ids_back(&mut self) -> Result<bool> {
+        if !self.lanes.has_left {
+            return Ok(false);
+        }
+        let received = self.received_over_active()?;
+        let Some((active, left)) = self.lanes.all.split_last_mut() else {
+            return Ok(false);
+        };
+        if received <= active.received {
+            return Ok(false);
+        }
+        let ids: Vec<_> = left.iter_mut().filter_map(|lane| lane.id.take()).collect();
+        self.lanes.has_left = false;
+        let quiche = self.live_mut()?;
+        for id in &ids {
+            // One that the peer has asked back meanwhile is unknown.
+            let _ = quiche.retire_dcid(*id);
+        }
+        self.touch();
+        Ok(ids.contains(&0))
+    }
+
+    fn received_over_active(&self) -> Result<usize> {
+        let active = self.live()?.path_stats().find(|path| path.active);
+        Ok(active.map_or(0, |path| path.recv))
+    }
+}
