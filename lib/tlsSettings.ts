@@ -34,8 +34,8 @@ function allowsResumption({ resumption, verifyCallback }: QUICConfig): boolean {
  * outlive a configuration; that one callback is not another, nobody can tell.
  */
 function judgementOf({ verifyPeer, verifyCallback }: QUICConfig, ca: string[]): Uint8Array {
-  const judge = verifyCallback === undefined ? ca : 'callback';
-  return digest(verifyPeer ? judge : 'nobody');
+  // A callback is told `ca`, and may judge by it.
+  return digest(verifyPeer ? { hasCallback: verifyCallback !== undefined, ca } : 'nobody');
 }
 
 /** What clients remember of a server, and count on when they send early (RFC 9000 §7.4.1, RFC 9221 §3). */

@@ -74,11 +74,14 @@ describe('ticketKeys', () => {
     const me = createIdentity();
     const other = createAuthority();
     let asked = 0;
+    const callback = { resumption: 'trustTicket', verifyCallback: () => void (asked += 1) } as const;
     const judges: [string, Partial<QUICServerConfigInput>][] = [
       ['nobody', {}],
       ['an authority', { verifyPeer: true, ca: me.cert }],
       ['another authority', { verifyPeer: true, ca: me.cert + other.ca }],
-      ['a callback', { verifyPeer: true, resumption: 'trustTicket', verifyCallback: () => void (asked += 1) }],
+      ['a callback', { verifyPeer: true, ...callback }],
+      ['a callback that is told an authority', { verifyPeer: true, ca: me.cert, ...callback }],
+      ['a callback that is told another', { verifyPeer: true, ca: me.cert + other.ca, ...callback }],
     ];
     for (const [from, before] of judges) {
       await using server = await startServer({ ...before, ticketKeys: [first] });
@@ -87,7 +90,7 @@ describe('ticketKeys', () => {
         await using next = await startServer({ ...after, ticketKeys: [first] });
         const askedBefore = asked;
         expect([from, to, (await visit(next, session, me)).isResumed]).toEqual([from, to, from === to]);
-        expect(asked - askedBefore).toBe(to === 'a callback' && from !== to ? 1 : 0);
+        expect(asked - askedBefore).toBe('verifyCallback' in after && from !== to ? 1 : 0);
       }
     }
   });
