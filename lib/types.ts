@@ -114,7 +114,8 @@ type QUICConfig = {
   /**
    * Server: whether its clients may resume sessions. One who resumes is not judged again, neither by `verifyCallback` nor
    * against `ca`. So with a `verifyCallback` nobody may, unless this is `'trustTicket'`: an earlier verdict then holds for
-   * `ticketLifetime`, or until `updateConfig`. `'never'` hands out no tickets at all.
+   * `ticketLifetime`, or until `updateConfig`, which with `ticketKeys` ends it only where it changes who judges, or by what
+   * (see there). `'never'` hands out no tickets at all.
    */
   resumption?: 'trustTicket' | 'never';
   /** Server: milliseconds for which a session ticket is good: a second to seven days, in whole seconds. */
@@ -124,7 +125,8 @@ type QUICConfig = {
    * handed out; those of the others are still taken. So several servers, or one after a restart, resume each other's
    * sessions, where they judge their clients alike. To rotate, put a new key in front by `updateConfig`, and drop the last
    * one when its tickets have ended. Whoever has a key can read the sessions' early data, and impersonate clients that
-   * resume. `updateConfig` alone ends no sessions then, and so no verdicts: take new keys when who is trusted changes.
+   * resume. `updateConfig` ends sessions then, and so verdicts, only where it changes `verifyPeer`, `ca`, or whether there
+   * is a `verifyCallback`: where a callback's own rules change, take new keys.
    * Default: random keys, renewed every two days and by each `updateConfig`.
    */
   ticketKeys?: Uint8Array[];
