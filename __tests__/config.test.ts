@@ -128,6 +128,20 @@ test('what is left undefined is as by default', async () => {
   expect(pair.near.config.maxIdleTimeout).toBe(clientDefault.maxIdleTimeout);
 });
 
+test('what is null is as by default, as @matrixai/quic has it', async () => {
+  const none = { ca: null, logKeys: null, verifyCallback: null } as unknown as QUICConfig;
+  const { ca, issue } = createAuthority();
+  const nobody = { ...none, key: null, cert: null } as unknown as QUICConfig;
+  await using pair = await createPair({ server: { ...none, ...issue() }, client: { ...nobody, ca } });
+  expect(pair.far.config).toMatchObject({ ca: undefined, logKeys: undefined, verifyCallback: undefined });
+  expect(pair.far.getRemoteCertsChain()).toEqual([]);
+  // Without a callback the chain is checked.
+  const stranger = createAuthority().ca;
+  await expect(createPair({ server: issue(), client: { ...nobody, ca: stranger } })).rejects.toThrow(
+    errors.ErrorQUICConnectionLocalTLS,
+  );
+});
+
 test('the settings of a connection can be looked at', async () => {
   await using pair = await createPair({ client: { maxIdleTimeout: 12_345 }, server: { initialMaxStreamsUni: 7 } });
   expect(pair.near.config.maxIdleTimeout).toBe(12_345);

@@ -111,7 +111,7 @@ function resolveConfig(
   input: Partial<QUICConfig>,
   handshakeTimeout = Infinity,
 ): ResolvedConfig {
-  const given = withoutUndefined(input);
+  const given = withoutUnset(input);
   expectKnown(Object.keys(given));
   const settings = { ...defaults, ...given };
   check(settings);
@@ -160,8 +160,10 @@ function shared(settings: QUICConfig, pems: PEMTexts, make: () => NativeConfig):
   return made;
 }
 
-function withoutUndefined(input: Partial<QUICConfig>): Partial<QUICConfig> {
-  return Object.fromEntries(Object.entries(input).filter(([, value]: [string, unknown]) => value !== undefined));
+/** `null` is unset, too: programs written for `@matrixai/quic` may give it. */
+function withoutUnset(input: Partial<QUICConfig>): Partial<QUICConfig> {
+  const isSet = ([, value]: [string, unknown]) => value !== undefined && value !== null;
+  return Object.fromEntries(Object.entries(input).filter(isSet));
 }
 
 /** A setting that is misspelt would be left at its default without a word. */
