@@ -671,7 +671,7 @@ export declare class Endpoint {
    * are connections.
    */
   setStatelessResetKey(secret: Uint8Array): void
-  /** Accepts newcomers with this configuration from now on; those already accepted keep theirs. */
+  /** Accepts newcomers with this configuration from now on; those already accepted keep theirs: `accepted` names them. */
   listen(config: Config): void
   /** Accepts newcomers no more: their packets are strays. Those whose handshake isn't complete are refused. */
   unlisten(): void
@@ -683,6 +683,11 @@ export declare class Endpoint {
   connect(config: Config, host: string, port: number, serverName?: string | undefined | null): Connection
   /** A handle on the connection with this key. Throws `UnknownConnection`. */
   connection(key: number): Connection
+  /**
+   * The keys of all connections that were accepted and aren't gone, those that no record of changes has told of yet among
+   * them.
+   */
+  accepted(): Array<number>
   /** The number of a literal address in `receive` and `transmit`, valid until `resetAddresses`. */
   internAddress(host: string, port: number): number
   /** The address with this number. Throws `InvalidArgument` if there is none. */

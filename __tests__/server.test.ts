@@ -1,5 +1,7 @@
+import type { QUICServerConfigInput } from '../lib';
 import { QUICClient, QUICServer, QUICSocket, errors, events } from '../lib';
-import { createAuthority } from './helpers/certificates';
+import { createAuthority, createIdentity } from './helpers/certificates';
+import { HOST, MemoryNetwork } from './helpers/memoryTransport';
 import { authority, createPair, nextEvent, openStream, readAll, recordEvents, startSocket } from './helpers/pair';
 
 function dial(server: QUICServer, ca = authority().ca) {
@@ -176,6 +178,71 @@ describe('updateConfig', () => {
     await using client = await dial(server);
     const { detail } = await nextEvent<events.EventQUICClientError>(client, events.EventQUICClientError);
     expect(detail).toBeInstanceOf(errors.ErrorQUICConnectionPeerTLS);
+  });
+
+  /** Dials a server, and does something when it has accepted the newcomer and told nobody of it yet. */
+  async function dialWhile(
+    config: Partial<QUICServerConfigInput>,
+    intervene: (server: QUICServer, socket: QUICSocket) => void,
+  ) {
+    const network = new MemoryNetwork();
+    const [near, far] = [0, 1].map(() => new QUICSocket({ openTransport: network.open }));
+    await Promise.all([near.start({ host: HOST }), far.start({ host: HOST })]);
+    const server = new QUICServer({ config: { ...authority().issue(), ...config }, socket: far });
+    await server.start();
+    const shown = nextEvent<events.EventQUICServerConnection>(server, events.EventQUICServerConnection);
+    let isUnderWay = false;
+    network.isLost = (_data, from) => {
+      if (from === far.port && !isUnderWay) {
+        isUnderWay = true;
+        expect(far.stats!.endpoint.halfOpen).toBe(1);
+        intervene(server, far);
+      }
+      return false;
+    };
+    const mine = { ...createIdentity(), ca: authority().ca };
+    const dialled = { host: HOST, port: far.port, socket: near, serverName: '127.0.0.1', config: mine };
+    const client = await QUICClient.createQUICClient(dialled);
+    await client.connection.confirmed;
+    const { detail: connection } = await shown;
+    return {
+      connection,
+      async [Symbol.asyncDispose]() {
+        await Promise.all([client.destroy(), server.stop()]);
+        await Promise.all([near.stop({ force: true }), far.stop({ force: true })]);
+      },
+    };
+  }
+
+  test('says of nobody who was let in before that he was judged', async () => {
+    const verifyCallback = jest.fn();
+    await using world = await dialWhile({}, (server) => server.updateConfig({ verifyPeer: true, verifyCallback }));
+    expect(world.connection.config).toMatchObject({ verifyPeer: false, verifyCallback: undefined });
+    expect(world.connection.getRemoteCertsChain()).toEqual([]);
+    expect(verifyCallback).not.toHaveBeenCalled();
+  });
+
+  test('leaves those to the callback who came while there was one', async () => {
+    const verifyCallback = jest.fn();
+    await using world = await dialWhile({ verifyPeer: true, verifyCallback }, (server) =>
+      server.updateConfig({ verifyPeer: false, verifyCallback: undefined }),
+    );
+    expect(world.connection.config).toMatchObject({ verifyPeer: true, verifyCallback });
+    expect(world.connection.getRemoteCertsChain()).toHaveLength(1);
+    expect(verifyCallback).toHaveBeenCalledTimes(1);
+  });
+
+  test('is not what another server on the socket does: the first keeps its newcomers', async () => {
+    let successor: QUICServer | undefined;
+    let started: Promise<void> | undefined;
+    await using world = await dialWhile({ maxIdleTimeout: 4321 }, (_server, socket) => {
+      successor = new QUICServer({ config: { ...authority().issue(), maxIdleTimeout: 1234 }, socket });
+      started = successor.start();
+    });
+    await started;
+    expect(world.connection.config.maxIdleTimeout).toBe(4321);
+    expect(successor?.connections).toEqual([]);
+    await successor?.stop();
   });
 });
 

@@ -95,6 +95,16 @@ class Driver implements TransportSink {
   }
 
   /**
+   * Gives all newcomers their owner. It is otherwise done when there is something to be told of one, which may be the end of
+   * its handshake, and then by whoever listens at that time.
+   */
+  admitAll(): void {
+    for (const key of this.#endpoint.accepted()) {
+      if (!this.#connections.has(key)) this.#admit(key);
+    }
+  }
+
+  /**
    * Something may want to be sent. Flushes once, when all that reacts to this turn has run: a microtask comes after the
    * promises resolved so far, and the tick it asks for after whatever those do.
    */
@@ -199,7 +209,8 @@ class Driver implements TransportSink {
       this.#host.onHeard();
       return;
     }
-    const connection = this.#connections.get(key) ?? this.#admit(kind, key);
+    // Whoever is gone before anything else was told of it is nobody's.
+    const connection = this.#connections.get(key) ?? (kind === ChangeKind.Closed ? undefined : this.#admit(key));
     // The key may be used again from here on.
     if (kind === ChangeKind.Closed) this.#connections.delete(key);
     try {
@@ -209,8 +220,7 @@ class Driver implements TransportSink {
     }
   }
 
-  #admit(kind: ChangeKind, key: number): Driven | undefined {
-    if (kind === ChangeKind.Closed) return undefined;
+  #admit(key: number): Driven | undefined {
     const connection = this.#host.admit(this.#endpoint.connection(key), this);
     if (connection !== undefined) this.#connections.set(key, connection);
     return connection;

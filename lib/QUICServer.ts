@@ -149,16 +149,17 @@ class QUICServer extends Emitter implements Admitter, ConnectionOwner, AsyncDisp
   }
 
   /**
-   * Changes settings, for new connections only.
+   * Changes settings, for new connections only: a handshake that is under way goes on by the old ones.
    *
    * @throws {errors.ErrorQUICConfig} a setting can't be; the old ones stay
    */
   updateConfig(config: Partial<QUICServerConfigInput>): void {
     const input = { ...this.#input, ...config };
     const resolved = this.#resolve(input);
+    // First, since it admits those who were accepted by the old ones.
+    if (!this.#isClosed && this.#socket.isRunning) this.#socket.listen(resolved.native, this);
     this.#input = input;
     this.#config = resolved;
-    if (!this.#isClosed && this.#socket.isRunning) this.#socket.listen(resolved.native, this);
   }
 
   /** Changes the keys, from the next start on. */

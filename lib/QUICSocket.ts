@@ -283,7 +283,10 @@ class QUICSocket extends Emitter implements AsyncDisposable {
 
   /** @internal Accepts newcomers by these settings, or changes the settings. */
   listen(config: NativeConfig, admitter: Admitter): void {
-    this.#expectRunning().endpoint.listen(config);
+    const { endpoint, driver } = this.#expectRunning();
+    // Those who were accepted under other settings keep them, and whose they are.
+    driver.admitAll();
+    endpoint.listen(config);
     this.#admitter = admitter;
   }
 

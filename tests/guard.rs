@@ -61,6 +61,8 @@ fn too_many_half_open_handshakes_are_refused() {
         (stats.accepted, stats.refused_half_open, stats.refused),
         (2, 2 * INITIALS, 2 * INITIALS)
     );
+    assert_eq!(pair.server.endpoint.accepted().collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(pair.client.endpoint.accepted().count(), 0);
     // One is judged: there is room again.
     let judged = pair.server.endpoint.connection(0).expect("half-open");
     judged.borrow_mut().settle_verification(None).expect("live");

@@ -244,7 +244,7 @@ impl Endpoint {
         Ok(self.inner.set_stateless_reset_key(secret)?)
     }
 
-    /// Accepts newcomers with this configuration from now on; those already accepted keep theirs.
+    /// Accepts newcomers with this configuration from now on; those already accepted keep theirs: `accepted` names them.
     #[napi]
     pub fn listen(&mut self, config: &Config) {
         self.inner.listen(config.shared());
@@ -277,6 +277,13 @@ impl Endpoint {
     pub fn connection(&self, key: f64) -> Result<Connection> {
         let key = number::size("key", key, number::ANY)?;
         Ok(Connection::from_shared(self.inner.connection(key)?))
+    }
+
+    /// The keys of all connections that were accepted and aren't gone, those that no record of changes has told of yet among
+    /// them.
+    #[napi]
+    pub fn accepted(&self) -> Vec<f64> {
+        self.inner.accepted().map(|key| key as f64).collect()
     }
 
     /// The number of a literal address in `receive` and `transmit`, valid until `resetAddresses`.

@@ -259,6 +259,15 @@ impl Endpoint {
             .ok_or(Error::UnknownConnection(key))
     }
 
+    /// The keys of all connections that were accepted and aren't gone, those that no change has told of yet among them.
+    pub fn accepted(&self) -> impl Iterator<Item = usize> + '_ {
+        let is_accepted = |slot: &Slot| slot.admitted_from.is_some() && slot.phase < Phase::Gone;
+        self.slots
+            .iter()
+            .filter(move |(_, slot)| is_accepted(slot))
+            .map(|(key, _)| key)
+    }
+
     /// How many connections there are.
     pub fn len(&self) -> usize {
         self.slots.len() - self.departing
