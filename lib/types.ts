@@ -81,7 +81,8 @@ type TLSVerifyContext = {
 /**
  * Judges the peer inside the handshake. Gets the peer's chain (DER, leaf first) and the certificates of `ca` (DER).
  * `undefined` trusts the peer; a `CryptoError` refuses it, and goes to it as TLS alert. A callback that throws or
- * rejects refuses with `BadCertificate`, one that gives anything else with `InternalError`.
+ * rejects refuses with `BadCertificate`, one that gives anything else with `InternalError`. A dial to a name of several
+ * addresses may ask once for each that it tries, about several at once.
  */
 type TLSVerifyCallback = (
   certs: Uint8Array[],
