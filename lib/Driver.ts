@@ -22,6 +22,8 @@ interface Driven {
 interface DriverHost {
   /** Gives a newcomer its owner, if anybody listens. */
   admit(handle: NativeConnection, driver: Driver): Driven | undefined;
+  /** A newcomer was lost before it had an owner. */
+  onLost(error: unknown): void;
   /** Datagrams that are nobody's wait to be taken. */
   onStray(endpoint: Endpoint): void;
   /** Probes that somebody waits for were heard. */
@@ -221,9 +223,17 @@ class Driver implements TransportSink {
   }
 
   #admit(key: number): Driven | undefined {
-    const connection = this.#host.admit(this.#endpoint.connection(key), this);
-    if (connection !== undefined) this.#connections.set(key, connection);
-    return connection;
+    try {
+      const handle = this.#endpoint.connection(key);
+      // Gone before anybody has seen it: a dial that was refused here, or a newcomer that failed at once.
+      if (handle.key === null) return undefined;
+      const connection = this.#host.admit(handle, this);
+      if (connection !== undefined) this.#connections.set(key, connection);
+      return connection;
+    } catch (error) {
+      this.#host.onLost(error);
+      return undefined;
+    }
   }
 
   /** Sees to it that a timer fires when the endpoint wants; one that fires too early does no harm. */

@@ -412,6 +412,8 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
       ...this.#paths.remote,
     };
     this.#verification = new Verification(this.#handle, verifyCallback, config.ca, circumstances, () => driver.wake());
+    // The callback may have ended the connection.
+    if ('error' in this.#state) this.#verification.abort(this.#state.error);
   }
 
   #onConnected(): void {

@@ -146,13 +146,21 @@ class QUICSocket extends Emitter implements AsyncDisposable {
    * @throws {errors.ErrorQUICHostInvalid} the name can't be resolved
    * @throws {errors.ErrorQUICPortInvalid}
    * @throws {errors.ErrorQUICSocketInvalidBindAddress} the system doesn't let us have this address
+   * @throws {errors.ErrorQUICSocketInternal} it does, but can't wait for it
    */
   async start(options: { host?: string; port?: number; reuseAddr?: boolean; ipv6Only?: boolean } = {}): Promise<void> {
     return this.#lifecycle.start(async () => {
       this.tell(events.EventQUICSocketStart, undefined);
       // First, since it may refuse an option: nothing is bound then.
       const endpoint = createEndpoint(this.#options);
-      this.#running = this.#run(endpoint, await this.#open(options));
+      const transport = await this.#open(options);
+      try {
+        this.#running = this.#run(endpoint, transport);
+      } catch (cause) {
+        // The system has no means left to wait for it.
+        await transport.close();
+        throw new errors.ErrorQUICSocketInternal(`The socket can't be used: ${messageOf(cause)}`, { cause });
+      }
       this.#closed = promise();
       this.#logger.info(`Started QUICSocket on ${address.buildAddress(this.host, this.port)}`);
       this.tell(events.EventQUICSocketStarted, undefined);
@@ -371,6 +379,7 @@ class QUICSocket extends Emitter implements AsyncDisposable {
   #driverHost(): DriverHost {
     return {
       admit: (handle, driver) => this.#admitter?.admit(handle, driver),
+      onLost: (error) => this.#logger.warn(`A newcomer was lost: ${messageOf(error)}`),
       onStray: (endpoint) => this.#onStray(endpoint),
       onHeard: () => this.#running?.probing.onHeard(),
       onDead: (error) => this.#onDead(error),

@@ -3,9 +3,9 @@
 mod common;
 
 use common::{Pair, drain, read, shut, write};
-use polykey_quic::quic::SharedConnection;
 use polykey_quic::quic::endpoint::change::Change;
 use polykey_quic::quic::stream::{Read, Write};
+use polykey_quic::quic::{Config, SharedConnection};
 use quiche::Shutdown;
 
 fn read_once(connection: &SharedConnection, id: u64) -> Read {
@@ -130,6 +130,20 @@ fn a_reset_is_told_once_though_earlier_data_was_told_and_is_unread() {
         assert_eq!(pair.server.count(is_told), 1);
         assert_eq!(read_once(&server, id), Read::Reset { code: 5 });
     }
+}
+
+#[test]
+fn a_stop_that_comes_with_its_stream_is_told_though_nothing_may_be_written() {
+    let nothing = |config: &mut Config| config.quiche.set_initial_max_data(0);
+    let (mut pair, client, server) = Pair::connected_with(nothing, |_| {});
+    write(&client, 0, b"hello", true);
+    assert!(shut(&client, 0, Shutdown::Read, 7));
+    pair.run();
+    assert_eq!(pair.server.opened(), [0]);
+    let is_told = |change: &Change| matches!(change, Change::StreamWritable(_, 0));
+    assert_eq!(pair.server.count(is_told), 1);
+    assert_eq!(read(&server, 0), (b"hello".to_vec(), true));
+    assert_eq!(write_once(&server, 0, b"answer"), Write::Stopped { code: 7 });
 }
 
 #[test]

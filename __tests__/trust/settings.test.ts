@@ -2,7 +2,16 @@ import type { LoggerLike, QUICClientConfigInput, QUICServerConfigInput } from '.
 import { QUICClient, QUICServer, errors, events, native } from '../../lib';
 import { createCertificate, generateKey } from '../../lib/x509';
 import { createAuthority, createIdentity } from '../helpers/certificates';
-import { authority, createPair, echo, listeningLogger, nextEvent, openStream, readAll } from '../helpers/pair';
+import {
+  authority,
+  createPair,
+  echo,
+  listeningLogger,
+  nextEvent,
+  openStream,
+  readAll,
+  startSocket,
+} from '../helpers/pair';
 
 const { CryptoError } = native;
 
@@ -258,6 +267,23 @@ describe('resumption', () => {
     const dialled = dial(server, { session: Buffer.from('rubbish') });
     await expect(dialled).rejects.toThrow(errors.ErrorQUICClientInvalidArgument);
     await (await dial(server)).destroy();
+  });
+
+  test('what is no session disturbs nobody on the same socket', async () => {
+    const socket = await startSocket();
+    // What begins here and has no owner isn't a newcomer.
+    const server = new QUICServer({ socket, config: authority().issue() });
+    await server.start();
+    const { host, port } = server;
+    for (let round = 0; round < 3; round++) {
+      const dialled = QUICClient.createQUICClient({ host, port, socket, session: Buffer.from('rubbish') });
+      await expect(dialled).rejects.toThrow(errors.ErrorQUICClientInvalidArgument);
+      await new Promise(setImmediate);
+    }
+    expect(server.connections).toEqual([]);
+    await (await dial(server)).destroy();
+    await server.stop();
+    await socket.stop();
   });
 
   test('none, where a callback judges, or none is wanted', async () => {

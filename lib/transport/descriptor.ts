@@ -54,7 +54,7 @@ class DescriptorTransport implements Transport {
         return 'done';
       case Flushed.More:
         this.#pause = 'turn';
-        setImmediate(this.#resume);
+        setImmediate(this.#onTurn);
         return 'blocked';
       case Flushed.Blocked:
         this.#awaitRoom();
@@ -90,16 +90,21 @@ class DescriptorTransport implements Transport {
     this.#sink?.onReceivable(null);
   };
 
+  readonly #onTurn = (): void => {
+    // Somebody may wait for room by now, which is not for the turn to end.
+    if (this.#pause === 'turn') this.#resume();
+  };
+
   #awaitRoom(): void {
     if (this.#pause === 'dead') return;
     this.#pause = 'room';
     this.#udp.awaitRoom(true);
   }
 
-  readonly #resume = (): void => {
-    if (this.#pause !== 'dead') this.#pause = undefined;
+  #resume(): void {
+    this.#pause = undefined;
     this.#sink?.onUnblocked();
-  };
+  }
 
   #die(): void {
     this.#pause = 'dead';

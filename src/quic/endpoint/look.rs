@@ -7,6 +7,7 @@ use super::slot::Phase;
 use super::{Endpoint, guarded};
 use crate::quic::connection::{CloseCause, Connection};
 use crate::quic::error::Result;
+use crate::quic::stream::is_bidi;
 
 /// Connection ids of ours that a peer may hold: rebinding must never run out of them.
 const MAX_ACTIVE_IDS: usize = 8;
@@ -210,6 +211,10 @@ impl Endpoint {
         if connection.peer_streams.is_new(id, is_server) {
             connection.expect_stop(id);
             self.changes.push_back(Change::StreamOpened(key, id));
+            // A stop that came with it was looked for before it was known.
+            if is_bidi(id) && connection.is_newly_stopped(id) {
+                self.changes.push_back(Change::StreamWritable(key, id));
+            }
         }
     }
 
