@@ -58,14 +58,14 @@ impl Lanes {
 impl Connection {
     /// Goes over to a path from another address of ours, which is still to be validated.
     pub(super) fn move_to(&mut self, outside: SocketAddr) -> Result<()> {
-        let Some(path) = self.active_path()? else {
-            return Err(quiche::Error::InvalidState.into());
-        };
-        let peer = path.peer_addr;
+        // Both addresses as quiche knows them: where the peer was followed to isn't among its paths.
+        let active = self.live()?.path_stats().find(|path| path.active);
+        let active = active.ok_or(quiche::Error::InvalidState)?;
+        let peer = active.peer_addr;
         if self.lanes.all.is_empty() {
             self.lanes.all.push(Lane {
-                inside: path.local_addr,
-                outside: path.local_addr,
+                inside: active.local_addr,
+                outside: active.local_addr,
                 peer,
                 id: Some(0),
                 received: 0,
