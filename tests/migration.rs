@@ -11,7 +11,7 @@ use common::{Authority, Datagram, End, Pair, drain, read, shared, write};
 use polykey_quic::quic::endpoint::EndpointSettings;
 use polykey_quic::quic::endpoint::change::Change;
 use polykey_quic::quic::stream::Read;
-use polykey_quic::quic::{SharedConnection, Verification};
+use polykey_quic::quic::{Config, SharedConnection, Verification};
 
 const ELSEWHERE: &str = "127.0.0.2:2001";
 
@@ -238,4 +238,59 @@ fn a_client_that_has_followed_its_server_can_move() {
         let path = client.borrow().active_path().expect("live").expect("a path");
         assert_eq!((path.local_addr, path.peer_addr), (here, outside));
     }
+}
+
+#[test]
+fn a_move_that_fails_for_want_of_ids_leaves_the_connection_as_it_was() {
+    let authority = Authority::new();
+    let mut pair = Pair::new();
+    pair.server
+        .endpoint
+        .listen(shared(authority.config(Verification::Chain)));
+    let client = pair.dial(authority.config(Verification::Chain));
+    while pair.client.count(|change| matches!(change, Change::Connected(_))) == 0 {
+        assert!(pair.step());
+    }
+    assert_eq!(
+        spare_ids(&client),
+        0,
+        "the server gives them when it is connected as well"
+    );
+    let id = used_id(&client);
+    let detached = pair.client.endpoint.detach(key_of(&client)).expect("allowed");
+    let mut elsewhere = End::new(ELSEWHERE, EndpointSettings::default());
+    let refused = elsewhere.endpoint.attach(detached, Instant::now()).expect_err("no ids");
+    assert_eq!(refused.code(), "OutOfIdentifiers");
+    let detached = elsewhere.endpoint.detach(key_of(&client)).expect("it is there");
+    pair.client
+        .endpoint
+        .attach(detached, Instant::now())
+        .expect("where it was");
+    pair.run();
+    let server = pair.server.accepted();
+    assert_works(&mut pair, &client, &server, 0);
+    assert_eq!((used_id(&client), given_ids(&server)), (id, 8));
+    assert_eq!(client.borrow().path_stats().expect("live").len(), 1);
+    migrate(&mut pair, &client);
+    route(&mut pair);
+    assert_works(&mut pair, &client, &server, 1);
+}
+
+#[test]
+fn a_connection_works_where_it_was_when_the_new_path_has_failed() {
+    let patient = |config: &mut Config| config.quiche.set_max_idle_timeout(30_000);
+    let (mut pair, client, server) = Pair::connected_with(patient, patient);
+    let home = pair.client.address;
+    migrate(&mut pair, &client);
+    route(&mut pair);
+    pair.up = Box::new(|_| Vec::new());
+    // quiche goes back by itself, to a socket that is elsewhere.
+    let is_failed = |event: quiche::PathEvent| matches!(event, quiche::PathEvent::FailedValidation(..));
+    pair.run_until(|_| events(&client).into_iter().any(is_failed));
+    pair.up = Box::new(|burst| burst);
+    migrate_to(&mut pair, &client, &home.to_string());
+    route(&mut pair);
+    assert_works(&mut pair, &client, &server, 0);
+    let path = client.borrow().active_path().expect("live").expect("a path");
+    assert_eq!(path.local_addr, home);
 }

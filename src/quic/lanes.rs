@@ -61,7 +61,28 @@ impl Connection {
         // Both addresses as quiche knows them: where the peer was followed to isn't among its paths.
         let active = self.live()?.path_stats().find(|path| path.active);
         let active = active.ok_or(quiche::Error::InvalidState)?;
+        // A move that failed before it began ends where it is.
+        let stays = self.lanes.inside(outside) == active.local_addr && self.lanes.outside(active.local_addr) == outside;
+        let inside = match stays {
+            true => active.local_addr,
+            false => self.change_lane(&active, outside)?,
+        };
+        let quiche = self.live_mut()?;
+        // Going over alone would never ask whether the path works.
+        quiche.probe_path(inside, active.peer_addr)?;
+        // What a search found may be true of another network.
+        quiche.revalidate_pmtu();
+        self.touch();
+        Ok(())
+    }
+
+    /// Takes a path other than the active one into use; answers the address by which quiche knows it.
+    fn change_lane(&mut self, active: &quiche::PathStats, outside: SocketAddr) -> Result<SocketAddr> {
         let peer = active.peer_addr;
+        let again = self.lanes.choose(outside, peer, self.live()?.available_dcids());
+        let inside = again.map_or(outside, |index| self.lanes.all[index].inside);
+        let id = self.live_mut()?.migrate(inside, peer)?;
+        let received = self.received_over_active()?;
         if self.lanes.all.is_empty() {
             self.lanes.all.push(Lane {
                 inside: active.local_addr,
@@ -71,15 +92,6 @@ impl Connection {
                 received: 0,
             });
         }
-        let again = self.lanes.choose(outside, peer, self.live()?.available_dcids());
-        let inside = again.map_or(outside, |index| self.lanes.all[index].inside);
-        let quiche = self.live_mut()?;
-        let id = quiche.migrate(inside, peer)?;
-        // Going over alone would never ask whether the path works.
-        quiche.probe_path(inside, peer)?;
-        // What a search found may be true of another network.
-        quiche.revalidate_pmtu();
-        let received = self.received_over_active()?;
         if let Some(index) = again {
             self.lanes.all.remove(index);
         }
@@ -91,8 +103,7 @@ impl Connection {
             received,
         });
         self.lanes.has_left = true;
-        self.touch();
-        Ok(())
+        Ok(inside)
     }
 
     /// Once the peer was heard over the path in use: gives back the ids that the others were used with. Answers whether the
@@ -108,13 +119,11 @@ impl Connection {
         if received <= active.received {
             return Ok(false);
         }
-        let ids: Vec<_> = left.iter_mut().filter_map(|lane| lane.id.take()).collect();
+        let mut ids: Vec<_> = left.iter_mut().filter_map(|lane| lane.id.take()).collect();
         self.lanes.has_left = false;
         let quiche = self.live_mut()?;
-        for id in &ids {
-            // One that the peer has asked back meanwhile is unknown.
-            let _ = quiche.retire_dcid(*id);
-        }
+        // One that the peer has asked back meanwhile is unknown.
+        ids.retain(|id| quiche.retire_dcid(*id).is_ok());
         self.touch();
         Ok(ids.contains(&0))
     }
