@@ -294,3 +294,19 @@ fn a_connection_works_where_it_was_when_the_new_path_has_failed() {
     let path = client.borrow().active_path().expect("live").expect("a path");
     assert_eq!(path.local_addr, home);
 }
+
+#[test]
+fn no_two_paths_claim_the_same_address() {
+    let (mut pair, client, server) = Pair::connected();
+    // The paths are used up by the first seven; the last is where it was before on a path that was used again.
+    for (index, port) in [1, 2, 3, 4, 5, 6, 7, 8, 7, 1, 7].into_iter().enumerate() {
+        migrate_to(&mut pair, &client, &format!("127.0.0.3:{}", 4000 + port));
+        route(&mut pair);
+        assert_works(&mut pair, &client, &server, index as u64);
+        let paths = client.borrow().path_stats().expect("live");
+        let locals: HashSet<_> = paths.iter().map(|path| path.local_addr).collect();
+        assert_eq!(locals.len(), paths.len());
+        let active = paths.iter().find(|path| path.active).expect("one");
+        assert_eq!(active.local_addr, pair.client.address);
+    }
+}

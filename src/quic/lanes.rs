@@ -48,10 +48,13 @@ impl Lanes {
     /// The index of a path to be used again from `outside` to `peer`; `None` for a new one, while there are ids to spare.
     fn choose(&self, outside: SocketAddr, peer: SocketAddr, spare_ids: usize) -> Option<usize> {
         let (_, left) = self.all.split_last()?;
-        let own = left.iter().position(|lane| (lane.inside, lane.peer) == (outside, peer));
-        let oldest = left.iter().position(|lane| lane.peer == peer);
+        let find = |is: &dyn Fn(&Lane) -> bool| left.iter().position(|lane| lane.peer == peer && is(lane));
+        // No two paths shall claim one address: what is told of the one would be taken for the other's.
+        let last_there = find(&|lane| lane.outside == outside);
+        let first_there = find(&|lane| lane.inside == outside);
         let is_taken = self.inside(outside) == outside;
-        own.or(oldest.filter(|_| spare_ids <= 1 || is_taken))
+        let oldest = find(&|_| spare_ids <= 1 || is_taken);
+        last_there.or(first_there).or(oldest)
     }
 }
 
