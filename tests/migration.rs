@@ -310,3 +310,39 @@ fn no_two_paths_claim_the_same_address() {
         assert_eq!(active.local_addr, pair.client.address);
     }
 }
+
+#[test]
+fn a_path_is_used_again_while_the_peer_holds_all_ids_of_ours() {
+    let (mut pair, client, server) =
+        Pair::connected_with(|_| {}, |config| config.quiche.set_active_connection_id_limit(4));
+    migrate(&mut pair, &client);
+    route(&mut pair);
+    assert_works(&mut pair, &client, &server, 0);
+    pair.run();
+    // The server goes over to its next id, and again; that it gives the others back is lost.
+    for id in 0..3 {
+        server
+            .borrow_mut()
+            .live_mut()
+            .expect("live")
+            .retire_dcid(id)
+            .expect("there is another");
+        server.borrow_mut().send_ack_eliciting(None).expect("live");
+        assert!(!pair.server.transmit().is_empty());
+        server.borrow_mut().send_ack_eliciting(None).expect("live");
+        let heard = pair.server.transmit();
+        pair.client.receive(&heard);
+    }
+    assert!(spare_ids(&client) > 1);
+    let next = "127.0.0.3:4001";
+    let new_path = client
+        .borrow_mut()
+        .live_mut()
+        .expect("live")
+        .probe_path(next.parse().expect("an address"), pair.server.address);
+    assert_eq!(new_path, Err(quiche::Error::OutOfIdentifiers));
+    migrate_to(&mut pair, &client, next);
+    route(&mut pair);
+    assert_works(&mut pair, &client, &server, 1);
+    assert_eq!(client.borrow().path_stats().expect("live").len(), 2);
+}

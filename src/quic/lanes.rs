@@ -9,7 +9,7 @@
 use std::net::SocketAddr;
 
 use super::connection::Connection;
-use super::error::Result;
+use super::error::{Error, Result};
 
 /// The paths of a connection that has moved; none before.
 #[derive(Debug, Default)]
@@ -82,9 +82,15 @@ impl Connection {
     /// Takes a path other than the active one into use; answers the address by which quiche knows it.
     fn change_lane(&mut self, active: &quiche::PathStats, outside: SocketAddr) -> Result<SocketAddr> {
         let peer = active.peer_addr;
-        let again = self.lanes.choose(outside, peer, self.live()?.available_dcids());
-        let inside = again.map_or(outside, |index| self.lanes.all[index].inside);
-        let id = self.live_mut()?.migrate(inside, peer)?;
+        let spare_ids = self.live()?.available_dcids();
+        let mut again = self.lanes.choose(outside, peer, spare_ids);
+        let mut entered = self.enter(again, outside, peer);
+        // A new path wants an id of ours as well, and quiche doesn't say whether one is to spare.
+        if again.is_none() && matches!(entered, Err(Error::Quiche(quiche::Error::OutOfIdentifiers))) {
+            again = self.lanes.choose(outside, peer, 0);
+            entered = self.enter(again, outside, peer);
+        }
+        let (inside, id) = entered?;
         let received = self.received_over_active()?;
         if self.lanes.all.is_empty() {
             self.lanes.all.push(Lane {
@@ -107,6 +113,12 @@ impl Connection {
         });
         self.lanes.has_left = true;
         Ok(inside)
+    }
+
+    /// Has quiche go over to a path; answers the address by which it knows it, and the number of the peer's id.
+    fn enter(&mut self, again: Option<usize>, outside: SocketAddr, peer: SocketAddr) -> Result<(SocketAddr, u64)> {
+        let inside = again.map_or(outside, |index| self.lanes.all[index].inside);
+        Ok((inside, self.live_mut()?.migrate(inside, peer)?))
     }
 
     /// Once the peer was heard over the path in use: gives back the ids that the others were used with. Answers whether the
