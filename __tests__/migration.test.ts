@@ -72,6 +72,24 @@ test('a connection can move again and again, and back', async () => {
   expect([...other.driver.connections].length).toBe(0);
 });
 
+test('a connection moves back to a socket it has been on before, after many', async () => {
+  await using pair = await createPair(free);
+  echo(pair.far);
+  const sockets = await Promise.all(Array.from({ length: 8 }, () => startSocket()));
+  // The paths are used up by the first seven: the last two went over paths that were used again.
+  for (const socket of [...sockets, sockets[6], sockets[0], sockets[6]]) {
+    await pair.near.migrate({ socket });
+    const stream = pair.near.newStream();
+    await stream.end(Buffer.from('still here'));
+    expect((await readAll(stream)).toString()).toBe('still here');
+    expect(pair.far.remotePort).toBe(socket.port);
+    const ports = pair.near.stats.paths.map(({ local }) => local.port);
+    expect(new Set(ports).size).toBe(ports.length);
+  }
+  await pair.near.stop();
+  await Promise.all(sockets.map((socket) => socket.stop()));
+});
+
 test('a connection moves to 20 new sockets, one after the other, in one transfer each way', async () => {
   await using pair = await createPair(free);
   echo(pair.far);

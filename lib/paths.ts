@@ -160,7 +160,7 @@ class Paths {
 
   /** How many packets of the peer came to an address of ours: it knows that it can reach us there. */
   #receivedFrom(local: RemoteInfo): number {
-    const path = this.#handle.pathStats().find((stats) => isSame(toRemoteInfo(stats.local), local));
+    const path = this.#handle.pathStats().find((stats) => stats.active && isSame(toRemoteInfo(stats.local), local));
     return path?.recv ?? 0;
   }
 

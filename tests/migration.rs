@@ -7,11 +7,11 @@ mod common;
 use std::collections::HashSet;
 use std::time::Instant;
 
-use common::{Datagram, End, Pair, drain, read, write};
-use polykey_quic::quic::SharedConnection;
+use common::{Authority, Datagram, End, Pair, drain, read, shared, write};
 use polykey_quic::quic::endpoint::EndpointSettings;
 use polykey_quic::quic::endpoint::change::Change;
 use polykey_quic::quic::stream::Read;
+use polykey_quic::quic::{Config, SharedConnection, Verification};
 
 const ELSEWHERE: &str = "127.0.0.2:2001";
 
@@ -23,11 +23,30 @@ fn key_of(connection: &SharedConnection) -> usize {
     connection.borrow().key().expect("driven")
 }
 
+/// The id of the peer that packets are sent under.
+fn used_id(connection: &SharedConnection) -> Vec<u8> {
+    connection.borrow().live().expect("live").destination_id().to_vec()
+}
+
+/// How many ids the peer has been given, and still has.
+fn given_ids(connection: &SharedConnection) -> usize {
+    connection.borrow().live().expect("live").active_scids()
+}
+
+/// How many ids of the peer are to spare.
+fn spare_ids(connection: &SharedConnection) -> usize {
+    connection.borrow().live().expect("live").available_dcids()
+}
+
 /// Moves the client's connection to another endpoint, which takes the place of the first in the pair.
 fn migrate(pair: &mut Pair, client: &SharedConnection) -> End {
+    migrate_to(pair, client, ELSEWHERE)
+}
+
+fn migrate_to(pair: &mut Pair, client: &SharedConnection, address: &str) -> End {
     let key = key_of(client);
     let detached = pair.client.endpoint.detach(key).expect("the server lets us go");
-    let next = End::new(ELSEWHERE, EndpointSettings::default());
+    let next = End::new(address, EndpointSettings::default());
     let first = std::mem::replace(&mut pair.client, next);
     let key = pair
         .client
@@ -45,6 +64,16 @@ fn route(pair: &mut Pair) {
         burst.retain(|datagram: &Datagram| datagram.to == here);
         burst
     });
+}
+
+/// Has the client ask on a stream, and the server answer; `index` counts up from 0.
+fn assert_works(pair: &mut Pair, client: &SharedConnection, server: &SharedConnection, index: u64) {
+    write(client, 4 * index, b"request", true);
+    pair.run_until(|_| drain(server, 4 * index) == Read::Data { bytes: 7, fin: true });
+    write(server, 4 * index, b"answer", true);
+    pair.run_until(|_| drain(client, 4 * index) == Read::Data { bytes: 6, fin: true });
+    let path = server.borrow().active_path().expect("live").expect("a path");
+    assert_eq!(path.peer_addr, pair.client.address);
 }
 
 #[test]
@@ -148,31 +177,15 @@ fn a_client_that_moves_although_asked_not_to_is_not_heard() {
 #[test]
 fn a_connection_can_move_as_often_as_it_likes() {
     let (mut pair, client, server) = Pair::connected();
-    let given_ids = |connection: &SharedConnection| connection.borrow().live().expect("live").active_scids();
-    let used_id = || client.borrow().live().expect("live").destination_id().to_vec();
-    let mut used_ids = HashSet::from([used_id()]);
+    let mut used_ids = HashSet::from([used_id(&client)]);
     for index in 0..40 {
-        let key = key_of(&client);
-        pair.run_until(|_| client.borrow().live().expect("live").available_dcids() > 0);
-        let detached = pair.client.endpoint.detach(key).expect("the server lets us go");
+        pair.run_until(|_| spare_ids(&client) > 0);
         // Now and then to an address where it was before.
-        let address = format!("127.0.0.3:{}", 4001 + index % 11);
-        pair.client = End::new(&address, EndpointSettings::default());
-        pair.client
-            .endpoint
-            .attach(detached, Instant::now())
-            .expect("spare ids");
+        migrate_to(&mut pair, &client, &format!("127.0.0.3:{}", 4001 + index % 11));
         // RFC 9000 §9.5: nobody shall see the same id on two networks.
-        assert!(used_ids.insert(used_id()));
+        assert!(used_ids.insert(used_id(&client)));
         route(&mut pair);
-        write(&client, 4 * index, b"request", true);
-        pair.run_until(|_| drain(&server, 4 * index) == Read::Data { bytes: 7, fin: true });
-        write(&server, 4 * index, b"answer", true);
-        pair.run_until(|_| drain(&client, 4 * index) == Read::Data { bytes: 6, fin: true });
-        assert_eq!(
-            server.borrow().active_path().expect("live").expect("a path").peer_addr,
-            pair.client.address
-        );
+        assert_works(&mut pair, &client, &server, index);
         assert!(client.borrow().path_stats().expect("live").len() <= 8);
     }
     pair.run();
@@ -197,4 +210,139 @@ fn what_comes_late_under_an_id_that_was_given_back_is_dropped_without_a_reset() 
     assert_eq!(pair.server.endpoint.stats.invalid, before + late.len() as u64);
     assert_eq!(pair.server.endpoint.stats.stateless_resets, 0);
     assert!(pair.server.transmit().is_empty());
+}
+
+#[test]
+fn a_client_that_has_followed_its_server_can_move() {
+    let (mut pair, client, server) = Pair::connected_with(|config| config.follow_server = true, |_| {});
+    let inside = pair.server.address;
+    let outside = "127.0.0.1:3001".parse().expect("an address");
+    pair.up = Box::new(move |mut burst| {
+        burst.retain(|datagram| datagram.to == outside);
+        burst.iter_mut().for_each(|datagram| datagram.to = inside);
+        burst
+    });
+    for here in [pair.client.address, ELSEWHERE.parse().expect("an address")] {
+        pair.down = Box::new(move |mut burst| {
+            burst.retain(|datagram| datagram.to == here);
+            burst.iter_mut().for_each(|datagram| datagram.from = outside);
+            burst
+        });
+        // The client hears of it by what the server says.
+        server.borrow_mut().send_ack_eliciting(None).expect("live");
+        if here != pair.client.address {
+            migrate(&mut pair, &client);
+        }
+        pair.run();
+        assert_works(&mut pair, &client, &server, u64::from(here.port() == 2001));
+        let path = client.borrow().active_path().expect("live").expect("a path");
+        assert_eq!((path.local_addr, path.peer_addr), (here, outside));
+    }
+}
+
+#[test]
+fn a_move_that_fails_for_want_of_ids_leaves_the_connection_as_it_was() {
+    let authority = Authority::new();
+    let mut pair = Pair::new();
+    pair.server
+        .endpoint
+        .listen(shared(authority.config(Verification::Chain)));
+    let client = pair.dial(authority.config(Verification::Chain));
+    while pair.client.count(|change| matches!(change, Change::Connected(_))) == 0 {
+        assert!(pair.step());
+    }
+    assert_eq!(
+        spare_ids(&client),
+        0,
+        "the server gives them when it is connected as well"
+    );
+    let id = used_id(&client);
+    let detached = pair.client.endpoint.detach(key_of(&client)).expect("allowed");
+    let mut elsewhere = End::new(ELSEWHERE, EndpointSettings::default());
+    let refused = elsewhere.endpoint.attach(detached, Instant::now()).expect_err("no ids");
+    assert_eq!(refused.code(), "OutOfIdentifiers");
+    let detached = elsewhere.endpoint.detach(key_of(&client)).expect("it is there");
+    pair.client
+        .endpoint
+        .attach(detached, Instant::now())
+        .expect("where it was");
+    pair.run();
+    let server = pair.server.accepted();
+    assert_works(&mut pair, &client, &server, 0);
+    assert_eq!((used_id(&client), given_ids(&server)), (id, 8));
+    assert_eq!(client.borrow().path_stats().expect("live").len(), 1);
+    migrate(&mut pair, &client);
+    route(&mut pair);
+    assert_works(&mut pair, &client, &server, 1);
+}
+
+#[test]
+fn a_connection_works_where_it_was_when_the_new_path_has_failed() {
+    let patient = |config: &mut Config| config.quiche.set_max_idle_timeout(30_000);
+    let (mut pair, client, server) = Pair::connected_with(patient, patient);
+    let home = pair.client.address;
+    migrate(&mut pair, &client);
+    route(&mut pair);
+    pair.up = Box::new(|_| Vec::new());
+    // quiche goes back by itself, to a socket that is elsewhere.
+    let is_failed = |event: quiche::PathEvent| matches!(event, quiche::PathEvent::FailedValidation(..));
+    pair.run_until(|_| events(&client).into_iter().any(is_failed));
+    pair.up = Box::new(|burst| burst);
+    migrate_to(&mut pair, &client, &home.to_string());
+    route(&mut pair);
+    assert_works(&mut pair, &client, &server, 0);
+    let path = client.borrow().active_path().expect("live").expect("a path");
+    assert_eq!(path.local_addr, home);
+}
+
+#[test]
+fn no_two_paths_claim_the_same_address() {
+    let (mut pair, client, server) = Pair::connected();
+    // The paths are used up by the first seven; the last is where it was before on a path that was used again.
+    for (index, port) in [1, 2, 3, 4, 5, 6, 7, 8, 7, 1, 7].into_iter().enumerate() {
+        migrate_to(&mut pair, &client, &format!("127.0.0.3:{}", 4000 + port));
+        route(&mut pair);
+        assert_works(&mut pair, &client, &server, index as u64);
+        let paths = client.borrow().path_stats().expect("live");
+        let locals: HashSet<_> = paths.iter().map(|path| path.local_addr).collect();
+        assert_eq!(locals.len(), paths.len());
+        let active = paths.iter().find(|path| path.active).expect("one");
+        assert_eq!(active.local_addr, pair.client.address);
+    }
+}
+
+#[test]
+fn a_path_is_used_again_while_the_peer_holds_all_ids_of_ours() {
+    let (mut pair, client, server) =
+        Pair::connected_with(|_| {}, |config| config.quiche.set_active_connection_id_limit(4));
+    migrate(&mut pair, &client);
+    route(&mut pair);
+    assert_works(&mut pair, &client, &server, 0);
+    pair.run();
+    // The server goes over to its next id, and again; that it gives the others back is lost.
+    for id in 0..3 {
+        server
+            .borrow_mut()
+            .live_mut()
+            .expect("live")
+            .retire_dcid(id)
+            .expect("there is another");
+        server.borrow_mut().send_ack_eliciting(None).expect("live");
+        assert!(!pair.server.transmit().is_empty());
+        server.borrow_mut().send_ack_eliciting(None).expect("live");
+        let heard = pair.server.transmit();
+        pair.client.receive(&heard);
+    }
+    assert!(spare_ids(&client) > 1);
+    let next = "127.0.0.3:4001";
+    let new_path = client
+        .borrow_mut()
+        .live_mut()
+        .expect("live")
+        .probe_path(next.parse().expect("an address"), pair.server.address);
+    assert_eq!(new_path, Err(quiche::Error::OutOfIdentifiers));
+    migrate_to(&mut pair, &client, next);
+    route(&mut pair);
+    assert_works(&mut pair, &client, &server, 1);
+    assert_eq!(client.borrow().path_stats().expect("live").len(), 2);
 }

@@ -9,7 +9,7 @@
 use std::net::SocketAddr;
 
 use super::connection::Connection;
-use super::error::Result;
+use super::error::{Error, Result};
 
 /// The paths of a connection that has moved; none before.
 #[derive(Debug, Default)]
@@ -48,38 +48,59 @@ impl Lanes {
     /// The index of a path to be used again from `outside` to `peer`; `None` for a new one, while there are ids to spare.
     fn choose(&self, outside: SocketAddr, peer: SocketAddr, spare_ids: usize) -> Option<usize> {
         let (_, left) = self.all.split_last()?;
-        let own = left.iter().position(|lane| (lane.inside, lane.peer) == (outside, peer));
-        let oldest = left.iter().position(|lane| lane.peer == peer);
+        let find = |is: &dyn Fn(&Lane) -> bool| left.iter().position(|lane| lane.peer == peer && is(lane));
+        // No two paths shall claim one address: what is told of the one would be taken for the other's.
+        let last_there = find(&|lane| lane.outside == outside);
+        let first_there = find(&|lane| lane.inside == outside);
         let is_taken = self.inside(outside) == outside;
-        own.or(oldest.filter(|_| spare_ids <= 1 || is_taken))
+        let oldest = find(&|_| spare_ids <= 1 || is_taken);
+        last_there.or(first_there).or(oldest)
     }
 }
 
 impl Connection {
     /// Goes over to a path from another address of ours, which is still to be validated.
     pub(super) fn move_to(&mut self, outside: SocketAddr) -> Result<()> {
-        let Some(path) = self.active_path()? else {
-            return Err(quiche::Error::InvalidState.into());
+        // Both addresses as quiche knows them: where the peer was followed to isn't among its paths.
+        let active = self.live()?.path_stats().find(|path| path.active);
+        let active = active.ok_or(quiche::Error::InvalidState)?;
+        // A move that failed before it began ends where it is.
+        let stays = self.lanes.inside(outside) == active.local_addr && self.lanes.outside(active.local_addr) == outside;
+        let inside = match stays {
+            true => active.local_addr,
+            false => self.change_lane(&active, outside)?,
         };
-        let peer = path.peer_addr;
+        let quiche = self.live_mut()?;
+        // Going over alone would never ask whether the path works.
+        quiche.probe_path(inside, active.peer_addr)?;
+        // What a search found may be true of another network.
+        quiche.revalidate_pmtu();
+        self.touch();
+        Ok(())
+    }
+
+    /// Takes a path other than the active one into use; answers the address by which quiche knows it.
+    fn change_lane(&mut self, active: &quiche::PathStats, outside: SocketAddr) -> Result<SocketAddr> {
+        let peer = active.peer_addr;
+        let spare_ids = self.live()?.available_dcids();
+        let mut again = self.lanes.choose(outside, peer, spare_ids);
+        let mut entered = self.enter(again, outside, peer);
+        // A new path wants an id of ours as well, and quiche doesn't say whether one is to spare.
+        if again.is_none() && matches!(entered, Err(Error::Quiche(quiche::Error::OutOfIdentifiers))) {
+            again = self.lanes.choose(outside, peer, 0);
+            entered = self.enter(again, outside, peer);
+        }
+        let (inside, id) = entered?;
+        let received = self.received_over_active()?;
         if self.lanes.all.is_empty() {
             self.lanes.all.push(Lane {
-                inside: path.local_addr,
-                outside: path.local_addr,
+                inside: active.local_addr,
+                outside: active.local_addr,
                 peer,
                 id: Some(0),
                 received: 0,
             });
         }
-        let again = self.lanes.choose(outside, peer, self.live()?.available_dcids());
-        let inside = again.map_or(outside, |index| self.lanes.all[index].inside);
-        let quiche = self.live_mut()?;
-        let id = quiche.migrate(inside, peer)?;
-        // Going over alone would never ask whether the path works.
-        quiche.probe_path(inside, peer)?;
-        // What a search found may be true of another network.
-        quiche.revalidate_pmtu();
-        let received = self.received_over_active()?;
         if let Some(index) = again {
             self.lanes.all.remove(index);
         }
@@ -91,8 +112,13 @@ impl Connection {
             received,
         });
         self.lanes.has_left = true;
-        self.touch();
-        Ok(())
+        Ok(inside)
+    }
+
+    /// Has quiche go over to a path; answers the address by which it knows it, and the number of the peer's id.
+    fn enter(&mut self, again: Option<usize>, outside: SocketAddr, peer: SocketAddr) -> Result<(SocketAddr, u64)> {
+        let inside = again.map_or(outside, |index| self.lanes.all[index].inside);
+        Ok((inside, self.live_mut()?.migrate(inside, peer)?))
     }
 
     /// Once the peer was heard over the path in use: gives back the ids that the others were used with. Answers whether the
@@ -108,13 +134,11 @@ impl Connection {
         if received <= active.received {
             return Ok(false);
         }
-        let ids: Vec<_> = left.iter_mut().filter_map(|lane| lane.id.take()).collect();
+        let mut ids: Vec<_> = left.iter_mut().filter_map(|lane| lane.id.take()).collect();
         self.lanes.has_left = false;
         let quiche = self.live_mut()?;
-        for id in &ids {
-            // One that the peer has asked back meanwhile is unknown.
-            let _ = quiche.retire_dcid(*id);
-        }
+        // One that the peer has asked back meanwhile is unknown.
+        ids.retain(|id| quiche.retire_dcid(*id).is_ok());
         self.touch();
         Ok(ids.contains(&0))
     }

@@ -12,12 +12,10 @@ impl Connection {
     /// Statistics of each path, the addresses as they are seen from outside; the last ones when the connection is gone.
     pub fn path_stats(&self) -> Result<Vec<quiche::PathStats>> {
         let mut paths: Vec<_> = self.ask(|quiche| quiche.path_stats().collect(), |remains| remains.paths.clone())?;
-        if let Some(alias) = self.alias
-            && let Some(path) = paths.iter_mut().find(|path| path.peer_addr == alias.inside)
-        {
-            path.peer_addr = alias.outside;
-        }
         for path in &mut paths {
+            if let Some(alias) = self.alias.filter(|alias| alias.inside == path.peer_addr) {
+                path.peer_addr = alias.outside;
+            }
             path.local_addr = self.lanes.outside(path.local_addr);
         }
         Ok(paths)
