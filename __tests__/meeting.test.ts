@@ -35,3 +35,9 @@ test(`both keep the same connection and nothing else, ${ROUNDS} times`, async ()
   expect(new Set(outcomes.map(({ dialled }) => dialled[0])).size).toBe(2);
   expect(stderr).toBe('');
 }, 120_000);
+
+test('who is introduced before anybody waits for it is not forgotten', async () => {
+  const script = path.join(__dirname, 'helpers', 'introduced.mjs');
+  const { stdout } = await promisify(execFile)(process.execPath, [script], { timeout: 20_000 });
+  expect(JSON.parse(stdout)).toMatchObject({ id: 'early', port: 7 });
+});
