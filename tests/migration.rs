@@ -7,7 +7,7 @@ mod common;
 use std::collections::HashSet;
 use std::time::Instant;
 
-use common::{Authority, Datagram, End, Pair, drain, read, shared, write};
+use common::{Datagram, End, Pair, drain, read, write};
 use polykey_quic::quic::endpoint::EndpointSettings;
 use polykey_quic::quic::endpoint::change::Change;
 use polykey_quic::quic::stream::Read;
@@ -242,12 +242,7 @@ fn a_client_that_has_followed_its_server_can_move() {
 
 #[test]
 fn a_move_that_fails_for_want_of_ids_leaves_the_connection_as_it_was() {
-    let authority = Authority::new();
-    let mut pair = Pair::new();
-    pair.server
-        .endpoint
-        .listen(shared(authority.config(Verification::Chain)));
-    let client = pair.dial(authority.config(Verification::Chain));
+    let (mut pair, client) = Pair::dialling(Verification::Chain, Verification::Chain);
     while pair.client.count(|change| matches!(change, Change::Connected(_))) == 0 {
         assert!(pair.step());
     }

@@ -45,10 +45,7 @@ fn settle(connection: &SharedConnection, refusal: Option<u8>) -> bool {
 
 /// A pair in which the client has dialled, run until nothing moves.
 fn dialled(client: Verification, server: Verification) -> (Pair, SharedConnection) {
-    let authority = Authority::new();
-    let mut pair = Pair::new();
-    pair.server.endpoint.listen(shared(authority.config(server)));
-    let client = pair.dial(authority.config(client));
+    let (mut pair, client) = Pair::dialling(client, server);
     pair.run();
     (pair, client)
 }
@@ -207,12 +204,7 @@ fn what_comes_before_the_verdict_is_neither_shown_nor_lost() {
 
 #[test]
 fn what_comes_in_one_batch_with_the_certificate_is_not_lost() {
-    let authority = Authority::new();
-    let mut pair = Pair::new();
-    pair.server
-        .endpoint
-        .listen(shared(authority.config(Verification::Application)));
-    let client = pair.dial(authority.config(Verification::Chain));
+    let (mut pair, client) = Pair::dialling(Verification::Chain, Verification::Application);
     while !client.borrow().is_established().expect("live") {
         pair.step();
     }

@@ -118,11 +118,6 @@ impl<W: Wire> Driver<W> {
         &self.wire
     }
 
-    /// The socket.
-    pub fn wire_mut(&mut self) -> &mut W {
-        &mut self.wire
-    }
-
     /// Hands the endpoint what has come, as much as a turn may take.
     pub fn receive(&mut self, endpoint: &mut Endpoint, now: Instant) -> Result<()> {
         endpoint.begin_receive()?;

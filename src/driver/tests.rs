@@ -116,7 +116,7 @@ fn what_the_system_would_not_take_is_sent_later_in_order() {
     );
     assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Blocked);
     assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Blocked);
-    driver.wire_mut().room = 10;
+    driver.wire.room = 10;
     assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Done);
     assert_eq!(ports(&driver), [5544, 5545, 5546, 5547, 5548]);
     assert_eq!((driver.stats.sent, driver.stats.failed), (5, 0));
@@ -170,7 +170,7 @@ fn a_dead_socket_is_told() {
 fn a_socket_that_dies_with_nothing_to_be_sent_is_told() {
     let (mut driver, mut endpoint) = loaded(FakeWire::default(), 0);
     assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Done);
-    driver.wire_mut().is_dead = true;
+    driver.wire.is_dead = true;
     driver.receive(&mut endpoint, now()).expect("it is bound");
     assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Dead);
 }
@@ -179,10 +179,10 @@ fn a_socket_that_dies_with_nothing_to_be_sent_is_told() {
 fn a_bare_datagram_stays_behind_what_waits() {
     let (mut driver, mut endpoint) = loaded(FakeWire::default(), 2);
     let [near, refused] = ["127.0.0.1:7001", "127.0.0.1:7002"].map(|text| text.parse().expect("a valid address"));
-    driver.wire_mut().refused = Some(refused);
+    driver.wire.refused = Some(refused);
     assert!(!driver.send_raw(b"first", near).expect("it is kept"));
     assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Blocked);
-    driver.wire_mut().room = 10;
+    driver.wire.room = 10;
     assert!(!driver.send_raw(b"second", near).expect("it is kept"));
     assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Done);
     assert!(driver.send_raw(b"third", near).expect("it is sent"));

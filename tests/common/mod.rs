@@ -249,6 +249,15 @@ impl Pair {
         (pair, client, server)
     }
 
+    /// A pair in which the client has dialled the server, and nothing was sent yet.
+    pub fn dialling(client: Verification, server: Verification) -> (Self, SharedConnection) {
+        let authority = Authority::new();
+        let mut pair = Self::new();
+        pair.server.endpoint.listen(shared(authority.config(server)));
+        let client = pair.dial(authority.config(client));
+        (pair, client)
+    }
+
     pub fn dial(&mut self, config: Config) -> SharedConnection {
         let to = self.server.address;
         self.client
