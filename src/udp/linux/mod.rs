@@ -2,21 +2,24 @@
 //!
 //! | file | concept |
 //! | --- | --- |
+//! | `descriptor` | closed only while it is ours |
 //! | `receive` | many datagrams in one system call, merged by the kernel |
 //! | `send` | the same the other way, cut by the kernel |
 
+mod descriptor;
 mod receive;
 mod send;
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 
 use nix::sys::socket::{
     self, AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, SockaddrLike, SockaddrStorage, sockopt,
 };
 use nix::{libc, setsockopt_impl, sockopt_impl};
 
+use self::descriptor::Descriptor;
 pub use self::receive::Inbox;
 use self::send::Outbox;
 use super::BindOptions;
@@ -24,7 +27,7 @@ use super::BindOptions;
 /// A bound socket that blocks nobody.
 #[derive(Debug)]
 pub struct Socket {
-    descriptor: OwnedFd,
+    descriptor: Descriptor,
     is_ipv6: bool,
     /// Bytes of buffer that the system granted, for receiving and for sending.
     buffer_sizes: (usize, usize),
@@ -60,7 +63,7 @@ impl Socket {
         let merges = options.offload && socket::setsockopt(&descriptor, sockopt::UdpGroSegment, &true).is_ok();
         socket::bind(descriptor.as_raw_fd(), &SockaddrStorage::from(options.address))?;
         Ok(Self {
-            descriptor,
+            descriptor: Descriptor::new(descriptor)?,
             is_ipv6: options.address.is_ipv6(),
             buffer_sizes,
             segments: options.offload,

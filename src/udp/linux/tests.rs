@@ -188,3 +188,15 @@ fn no_descriptor_is_inherited() {
     let flags = u32::from_str_radix(flags.expect("flags").trim(), 8).expect("an octal number");
     assert_ne!(flags & 0o2_000_000, 0, "O_CLOEXEC");
 }
+
+#[test]
+fn a_number_that_is_somebody_elses_by_now_is_left_alone() {
+    let (socket, other) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
+    let number = socket.descriptor();
+    // Closes ours, and gives its number to somebody else in one step: other tests open descriptors meanwhile.
+    // SAFETY: both are open; what the number stands for from now on is closed below.
+    assert_eq!(unsafe { libc::dup2(other.descriptor(), number) }, number);
+    drop(socket);
+    // SAFETY: it is open, which is what is shown, and nobody else has it.
+    assert_eq!(unsafe { libc::close(number) }, 0);
+}
