@@ -439,6 +439,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   #release(): void {
     const held = this.#held ?? [];
     this.#held = undefined;
+    if (held.length === 0) return;
     for (const [kind, value] of held) {
       try {
         this.#apply(kind, value);
