@@ -9,7 +9,7 @@ import * as errors from './errors';
 import * as events from './events';
 import Emitter from './utils/emitter';
 import { expectStopOptions } from './utils/expect';
-import { Cancellable, onAbort, promise } from './utils/promise';
+import { type Abort, Cancellable, onAbort, promise } from './utils/promise';
 import { onTimeout } from './utils/timer';
 
 /** One dialled connection, and the socket under it where that is its own. */
@@ -43,7 +43,7 @@ class QUICClient extends Emitter implements ConnectionOwner, SocketUser, AsyncDi
     options: QUICClientOptions,
     ctx: Partial<ContextTimedInput> = {},
   ): PromiseCancellable<QUICClient> {
-    return Cancellable.run((controller) => create(options, controller, ctx));
+    return Cancellable.run((limits) => create(options, limits, ctx));
   }
 
   /** @internal Clients are made by `createQUICClient`. */
@@ -151,18 +151,14 @@ class QUICClient extends Emitter implements ConnectionOwner, SocketUser, AsyncDi
   }
 }
 
-async function create(
-  options: QUICClientOptions,
-  limits: AbortController,
-  ctx: Partial<ContextTimedInput>,
-): Promise<QUICClient> {
+async function create(options: QUICClientOptions, limits: Abort, ctx: Partial<ContextTimedInput>): Promise<QUICClient> {
   const giveUp = (reason: unknown): void => limits.abort(reason);
   const attempts: DialAttempt[] = [];
   const onTime = (): void =>
     giveUp(new errors.ErrorQUICClientCreateTimeout('The timer ran out', { data: { attempts } }));
   const detach = [onAbort(ctx.signal, giveUp), onTimeout(ctx.timer, onTime)];
   try {
-    return new QUICClient(await dial(options, limits.signal, attempts));
+    return new QUICClient(await dial(options, limits, attempts));
   } finally {
     for (const stop of detach) stop();
   }

@@ -17,8 +17,53 @@ function quiet<P extends Promise<unknown>>(p: P): P {
   return p;
 }
 
+/** What waiting needs of an `AbortSignal`. */
+interface Abortable {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  throwIfAborted(): void;
+  addEventListener(type: 'abort', listener: () => void, options?: { once?: boolean }): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
+}
+
+/** An `AbortController` and its signal, for our own use: the platform's cost more than all else about a dial's limits. */
+class Abort implements Abortable {
+  readonly #listeners = new Set<() => void>();
+  #isAborted = false;
+  #reason: unknown;
+
+  get aborted(): boolean {
+    return this.#isAborted;
+  }
+
+  get reason(): unknown {
+    return this.#reason;
+  }
+
+  abort(reason: unknown = new DOMException('This operation was aborted', 'AbortError')): void {
+    if (this.#isAborted) return;
+    this.#isAborted = true;
+    this.#reason = reason;
+    const listeners = [...this.#listeners];
+    this.#listeners.clear();
+    for (const listener of listeners) listener();
+  }
+
+  throwIfAborted(): void {
+    if (this.#isAborted) throw this.#reason;
+  }
+
+  addEventListener(_type: 'abort', listener: () => void): void {
+    this.#listeners.add(listener);
+  }
+
+  removeEventListener(_type: 'abort', listener: () => void): void {
+    this.#listeners.delete(listener);
+  }
+}
+
 /** Calls back when a signal aborts, at once if it has; answers how to stop listening. */
-function onAbort(signal: AbortSignal | undefined, callback: (reason: unknown) => void): () => void {
+function onAbort(signal: Abortable | undefined, callback: (reason: unknown) => void): () => void {
   if (signal === undefined) return () => undefined;
   if (signal.aborted) {
     callback(signal.reason);
@@ -30,14 +75,11 @@ function onAbort(signal: AbortSignal | undefined, callback: (reason: unknown) =>
 }
 
 /** What a promise gives, unless the signal aborts first: then its reason. */
-async function unlessAborted<T>(p: PromiseLike<T>, signal: AbortSignal | undefined): Promise<T> {
-  const { p: aborted, rejectP } = promise<never>();
+function unlessAborted<T>(p: Promise<T>, signal: Abortable): Promise<T> {
+  const { p: outcome, resolveP, rejectP } = promise<T>();
   const detach = onAbort(signal, rejectP);
-  try {
-    return await Promise.race([p, aborted]);
-  } finally {
-    detach();
-  }
+  p.then(resolveP, rejectP).finally(detach);
+  return outcome;
 }
 
 /** A promise with a way to give up. */
@@ -47,20 +89,21 @@ class Cancellable<T> extends Promise<T> implements PromiseCancellable<T> {
     return Promise;
   }
 
-  #controller: AbortController | undefined;
+  #abort: Abort | undefined;
 
-  /** Runs work that gives up when its controller aborts, which it may do itself. */
-  static run<T>(work: (controller: AbortController) => Promise<T>): Cancellable<T> {
-    const controller = new AbortController();
-    const p = new Cancellable<T>((resolve) => resolve(work(controller)));
-    p.#controller = controller;
+  /** Runs work that gives up when it is told to, which it may do itself. */
+  static run<T>(work: (abort: Abort) => Promise<T>): Cancellable<T> {
+    const abort = new Abort();
+    const p = new Cancellable<T>((resolve) => resolve(work(abort)));
+    p.#abort = abort;
     return p;
   }
 
   /** Makes the promise reject with the reason, unless it is settled. */
   cancel(reason?: unknown): void {
-    this.#controller?.abort(reason);
+    this.#abort?.abort(reason);
   }
 }
 
-export { promise, quiet, onAbort, unlessAborted, Cancellable };
+export type { Abortable };
+export { promise, quiet, Abort, onAbort, unlessAborted, Cancellable };
