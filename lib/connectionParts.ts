@@ -1,5 +1,5 @@
 import type { ResolvedConfig } from './config';
-import type * as errors from './errors';
+import type { Ending } from './endings';
 import type { NativeConnection } from './native';
 import type { Host, LoggerLike, Port, StreamCodeToReason, StreamReasonToCode } from './types';
 import type { PathDriver } from './paths';
@@ -13,7 +13,7 @@ interface ConnectionOwner {
   /** @internal The connection has moved to another socket. */
   onMoved?(socket: QUICSocket): void;
   /** @internal The connection ends. */
-  onEnd(connection: QUICConnection, error: errors.ErrorQUICConnection): void;
+  onEnd(connection: QUICConnection, ending: Ending): void;
 }
 
 /** What a connection is made of. */

@@ -11,6 +11,39 @@ function promise<T = void>(): PromiseDeconstructed<T> {
   return { p, resolveP, rejectP };
 }
 
+/** A promise that is made when somebody asks for it, and whose rejection doesn't end the process if nobody awaits it. */
+class Outcome {
+  #told: PromiseDeconstructed<void> | undefined;
+  /** How it came out: well, or with what `reason` gives. */
+  #settled: { reason?: () => unknown } | undefined;
+
+  get p(): Promise<void> {
+    if (this.#told === undefined) {
+      this.#told = promise();
+      void quiet(this.#told.p);
+      this.#tell();
+    }
+    return this.#told.p;
+  }
+
+  resolve(): void {
+    this.#settled ??= {};
+    this.#tell();
+  }
+
+  reject(reason: () => unknown): void {
+    this.#settled ??= { reason };
+    this.#tell();
+  }
+
+  #tell(): void {
+    if (this.#settled === undefined || this.#told === undefined) return;
+    const { reason } = this.#settled;
+    if (reason === undefined) this.#told.resolveP();
+    else this.#told.rejectP(reason());
+  }
+}
+
 /** Keeps a rejection that nobody awaits from ending the process; whoever awaits it still gets it. */
 function quiet<P extends Promise<unknown>>(p: P): P {
   p.catch(() => undefined);
@@ -106,4 +139,4 @@ class Cancellable<T> extends Promise<T> implements PromiseCancellable<T> {
 }
 
 export type { Abortable };
-export { promise, quiet, Abort, onAbort, unlessAborted, Cancellable };
+export { promise, quiet, Outcome, Abort, onAbort, unlessAborted, Cancellable };
