@@ -73,7 +73,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     const { enableDgram, dgramDrop } = parts.config.settings;
     this.#datagrams = new Datagrams(parts.handle, enableDgram[1] || DATAGRAM_QUEUE, dgramDrop);
     this.#handshake = new Handshake(parts.handle);
-    this.#paths = new Paths(parts.handle, this, parts.driver, parts.local);
+    this.#paths = new Paths(parts.handle, this, parts.driver, parts.local, parts.remote);
   }
 
   /** The settings it was made with. */
@@ -542,12 +542,10 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
       });
     // quiche sends a code of QUIC's own in a Handshake packet until then, which a server may have lost the keys for. While
     // early data flows, the peer may not be able to read the application's, either.
-    if (!isApp || this.earlyData === 'pending') this.#confirmation.whenDone(this.#activePath, close);
-    else close();
-  }
-
-  get #activePath(): PathStats | undefined {
-    return this.#handle.pathStats().find((path) => path.active);
+    if (!isApp || this.earlyData === 'pending') {
+      const path = this.#handle.pathStats().find(({ active }) => active);
+      this.#confirmation.whenDone(path, close);
+    } else close();
   }
 
   #closeNative({ isApp = true, errorCode = 0, reason = new Uint8Array(0) }: StopOptions): void {

@@ -155,9 +155,10 @@ function connect(options: QUICClientOptions, socket: QUICSocket, target: Target,
   const logger = toLogger(options.logger).getChild(QUICConnection.name);
   const { reasonToCode, codeToReason } = options;
   const at = { host: socket.host, port: socket.port };
+  const remote = { host, port };
   return socket.dial(config.native, host, port, serverName, (handle, driver) => {
     if (options.session !== undefined) resume(handle, options.session);
-    const parts = { handle, driver, config, local: at, serverName, reasonToCode, codeToReason, logger };
+    const parts = { handle, driver, config, local: at, remote, serverName, reasonToCode, codeToReason, logger };
     return new QUICConnection({ type: 'client', ...parts });
   });
 }

@@ -105,7 +105,9 @@ impl Endpoint {
         if slot.connects_early && slot.phase < Phase::Early && !quiche.is_established() && quiche.is_in_early_data() {
             slot.phase = Phase::Early;
             self.changes.push_back(Change::Connected(key));
+            connection.note_handshake()?;
         }
+        let quiche = connection.live()?;
         if slot.phase < Phase::Connected && quiche.is_established() {
             self.half_open -= usize::from(slot.is_half_open());
             let tells: fn(usize) -> Change = match slot.phase {
@@ -122,7 +124,9 @@ impl Endpoint {
                 slot.reset_token = Some(token);
                 self.resettable.insert(token, key);
             }
+            connection.note_handshake()?;
         }
+        let quiche = connection.live()?;
         if slot.phase == Phase::Connected && !quiche.is_server() {
             if slot.is_confirmed && !slot.is_confirmation_told {
                 slot.is_confirmation_told = true;
