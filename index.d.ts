@@ -590,6 +590,8 @@ export declare class Connection {
   cipher(): string | null
   /** The group of the key exchange, by BoringSSL's name, as `X25519MLKEM768`; null before the handshake has one. */
   group(): string | null
+  /** What the handshake told; null before it is over. A connection that an endpoint drives tells it also when it is gone. */
+  handshake(): Handshake | null
   /**
    * Keying material that only the two ends of this connection can compute (RFC 8446 §7.5, RFC 5705): the same at both for
    * the same arguments, other than any other connection's. `length` is 1 to 4096 bytes.
@@ -1328,6 +1330,26 @@ export declare enum Flushed {
  * format: 'pem' })`. Throws `UnknownKeyAlgorithm` and `NoRandomness`.
  */
 export declare function generateKey(algorithm: 'Ed25519' | 'P-256' | 'P-384'): string
+
+/** What a handshake told, complete or so far that early data can flow. */
+export interface Handshake {
+  /** Our connection id, as it was then. */
+  sourceId: Buffer
+  /** The peer's connection id, as it was then. */
+  destinationId: Buffer
+  /** As `peerCertChain`. */
+  peerCertChain: Array<Uint8Array> | null
+  /** As `cipher`. */
+  cipher: string | null
+  /** As `group`. */
+  group: string | null
+  /** As `applicationProto`. */
+  applicationProto: Buffer
+  /** As `serverName`. */
+  serverName: string | null
+  /** As `isResumed`. */
+  isResumed: boolean
+}
 
 /** Something that was heard, and that somebody waits for. */
 export interface Heard {

@@ -1,6 +1,7 @@
 // A name with several addresses, as RFC 8305 wants them tried.
 
 import type { Host } from '../lib';
+import type { Abortable } from '../lib/utils/promise';
 import dgram from 'node:dgram';
 import { once } from 'node:events';
 import os from 'node:os';
@@ -24,7 +25,7 @@ describe('attempts', () => {
     const aborted: string[] = [];
     const discarded: string[] = [];
     const ends = new Map<string, ReturnType<typeof promise<string>>>();
-    const start = async (host: Host, signal: AbortSignal): Promise<string> => {
+    const start = async (host: Host, signal: Abortable): Promise<string> => {
       started.push(host);
       const end = promise<string>();
       ends.set(host, end);

@@ -1,5 +1,6 @@
 import type { QUICConfig, QUICServerConfigInput } from '../lib';
 import { QUICClient, QUICServer, clientDefault, errors, native, serverDefault } from '../lib';
+import { resolveConfig } from '../lib/config';
 import { createAuthority, createIdentity } from './helpers/certificates';
 import { createPair } from './helpers/pair';
 
@@ -146,4 +147,29 @@ test('the settings of a connection can be looked at', async () => {
   await using pair = await createPair({ client: { maxIdleTimeout: 12_345 }, server: { initialMaxStreamsUni: 7 } });
   expect(pair.near.config.maxIdleTimeout).toBe(12_345);
   expect(pair.far.config.initialMaxStreamsUni).toBe(7);
+});
+
+describe('the configuration of the last dial', () => {
+  const resolve = (input: Partial<QUICConfig>) => resolveConfig('client', clientDefault, input);
+
+  test('is used again for equal settings, by whichever callback', () => {
+    const [first, second] = [() => undefined, () => undefined];
+    const before = resolve({ applicationProtos: ['a'], verifyCallback: first });
+    const after = resolve({ applicationProtos: ['a'], verifyCallback: second });
+    expect(after.native).toBe(before.native);
+    expect(after.settings.verifyCallback).toBe(second);
+    expect(resolve({ applicationProtos: ['a'] }).native).not.toBe(before.native);
+  });
+
+  test('is not, where a list was changed in place', () => {
+    const input = { applicationProtos: ['a'] };
+    const before = resolve(input);
+    input.applicationProtos.push('b');
+    expect(resolve(input).native).not.toBe(before.native);
+  });
+
+  test('lets no setting through that is unknown', () => {
+    resolve({ applicationProtos: ['a'] });
+    expect(() => resolve({ applicationProtos: ['a'], maxIdleTimout: 1 } as object)).toThrow('maxIdleTimout');
+  });
 });

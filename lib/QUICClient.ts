@@ -1,4 +1,5 @@
 import type { ConnectionOwner } from './connectionParts';
+import type { Ending } from './endings';
 import type { DialAttempt, Dialled, QUICClientOptions } from './dial';
 import type { SocketUser } from './QUICSocket';
 import type { ContextTimedInput, Host, LoggerLike, Port, PromiseCancellable, StopOptions } from './types';
@@ -7,9 +8,10 @@ import type QUICSocket from './QUICSocket';
 import dial from './dial';
 import * as errors from './errors';
 import * as events from './events';
+import { isHeeded } from './logging';
 import Emitter from './utils/emitter';
 import { expectStopOptions } from './utils/expect';
-import { Cancellable, onAbort, promise } from './utils/promise';
+import { type Abort, Cancellable, onAbort, promise } from './utils/promise';
 import { onTimeout } from './utils/timer';
 
 /** One dialled connection, and the socket under it where that is its own. */
@@ -19,8 +21,8 @@ class QUICClient extends Emitter implements ConnectionOwner, SocketUser, AsyncDi
   #isSocketShared: boolean;
   readonly #logger: LoggerLike;
   readonly #closed = promise();
-  /** Why the connection ended, once it has. */
-  #failure: Error | undefined;
+  /** Whether the connection has ended, or the socket under it. */
+  #hasFailed = false;
   #destroying: Promise<void> | undefined;
   #isDestroyed = false;
 
@@ -43,7 +45,7 @@ class QUICClient extends Emitter implements ConnectionOwner, SocketUser, AsyncDi
     options: QUICClientOptions,
     ctx: Partial<ContextTimedInput> = {},
   ): PromiseCancellable<QUICClient> {
-    return Cancellable.run((controller) => create(options, controller, ctx));
+    return Cancellable.run((limits) => create(options, limits, ctx));
   }
 
   /** @internal Clients are made by `createQUICClient`. */
@@ -105,7 +107,8 @@ class QUICClient extends Emitter implements ConnectionOwner, SocketUser, AsyncDi
 
   /** @internal */
   onSocketStopped(): void {
-    this.#fail(new errors.ErrorQUICClientSocketNotRunning('The socket was stopped under the client'));
+    const error = new errors.ErrorQUICClientSocketNotRunning('The socket was stopped under the client');
+    this.#fail(() => error);
   }
 
   /** @internal The connection has moved to a socket that somebody else has made. */
@@ -125,17 +128,17 @@ class QUICClient extends Emitter implements ConnectionOwner, SocketUser, AsyncDi
   }
 
   /** @internal */
-  onEnd(_connection: QUICConnection, error: errors.ErrorQUICConnection): void {
-    this.#fail(error);
+  onEnd(_connection: QUICConnection, ending: Ending): void {
+    this.#fail(() => ending.error);
   }
 
   /** The first reason is the one that counts. */
-  #fail(error: errors.ErrorQUICClientSocketNotRunning | errors.ErrorQUICConnection): void {
-    if (this.#failure !== undefined) return;
-    this.#failure = error;
-    this.#logger.info(`Client ends: ${error.message}`);
-    this.tell(events.EventQUICClientError, error);
-    this.tell(events.EventQUICClientClose, error);
+  #fail(error: () => errors.ErrorQUICClientSocketNotRunning | errors.ErrorQUICConnection): void {
+    if (this.#hasFailed) return;
+    this.#hasFailed = true;
+    if (isHeeded(this.#logger)) this.#logger.info(`Client ends: ${error().message}`);
+    this.tellLate(events.EventQUICClientError, error);
+    this.tellLate(events.EventQUICClientClose, error);
     // Not now: a socket that stops lets go of the connection first, so that no close frame goes out.
     queueMicrotask(() => void this.destroy());
   }
@@ -151,18 +154,14 @@ class QUICClient extends Emitter implements ConnectionOwner, SocketUser, AsyncDi
   }
 }
 
-async function create(
-  options: QUICClientOptions,
-  limits: AbortController,
-  ctx: Partial<ContextTimedInput>,
-): Promise<QUICClient> {
+async function create(options: QUICClientOptions, limits: Abort, ctx: Partial<ContextTimedInput>): Promise<QUICClient> {
   const giveUp = (reason: unknown): void => limits.abort(reason);
   const attempts: DialAttempt[] = [];
   const onTime = (): void =>
     giveUp(new errors.ErrorQUICClientCreateTimeout('The timer ran out', { data: { attempts } }));
   const detach = [onAbort(ctx.signal, giveUp), onTimeout(ctx.timer, onTime)];
   try {
-    return new QUICClient(await dial(options, limits.signal, attempts));
+    return new QUICClient(await dial(options, limits, attempts));
   } finally {
     for (const stop of detach) stop();
   }

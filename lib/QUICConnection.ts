@@ -14,10 +14,11 @@ import { DATAGRAM_QUEUE } from './config';
 import Confirmation from './confirmation';
 import { next } from './connectionState';
 import Datagrams from './datagrams';
-import { errorOfEnd, local } from './endings';
+import { Ending, local } from './endings';
 import * as errors from './errors';
 import * as events from './events';
 import Handshake from './handshake';
+import { isHeeded } from './logging';
 import { ChangeKind, ConnectionErrorCode } from './native';
 import Paths from './paths';
 import QUICConnectionId from './QUICConnectionId';
@@ -25,7 +26,7 @@ import { toCode, toReason } from './reasons';
 import StreamTable from './StreamTable';
 import Emitter from './utils/emitter';
 import { expectBytes, expectStopOptions, expectStreamType } from './utils/expect';
-import { onAbort, promise, quiet } from './utils/promise';
+import { Outcome, onAbort, promise } from './utils/promise';
 import { onTimeout } from './utils/timer';
 import Verification from './verification';
 
@@ -56,7 +57,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   #stopOptions: StopOptions = {};
   /** Ends the waiting of a stop that isn't forced. */
   #hurry: (() => void) | undefined;
-  readonly #established = promise();
+  readonly #established = new Outcome();
   readonly #confirmation = new Confirmation();
   readonly #closed = promise();
 
@@ -72,8 +73,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     const { enableDgram, dgramDrop } = parts.config.settings;
     this.#datagrams = new Datagrams(parts.handle, enableDgram[1] || DATAGRAM_QUEUE, dgramDrop);
     this.#handshake = new Handshake(parts.handle);
-    this.#paths = new Paths(parts.handle, this, parts.driver, parts.local);
-    void quiet(this.#established.p);
+    this.#paths = new Paths(parts.handle, this, parts.driver, parts.local, parts.remote);
   }
 
   /** The settings it was made with. */
@@ -153,7 +153,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
 
   /** Why the connection ended, as the protocol says it; `undefined` while it lives, or if it timed out. */
   getConnectionError(): ConnectionError | undefined {
-    const error = 'error' in this.#state ? this.#state.error : undefined;
+    const error = 'ending' in this.#state ? this.#state.ending.error : undefined;
     const isSaid = error instanceof errors.ErrorQUICConnectionLocal || error instanceof errors.ErrorQUICConnectionPeer;
     return isSaid ? error.data : undefined;
   }
@@ -334,7 +334,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   onDriverClosed(): void {
     if (this.#isLive) {
       const reason = Buffer.from('the socket was stopped');
-      this.#end(local({ isApp: false, errorCode: ConnectionErrorCode.InternalError, reason }), false);
+      this.#end(new Ending(() => local({ isApp: false, errorCode: ConnectionErrorCode.InternalError, reason })), false);
     }
     this.#finish();
   }
@@ -345,7 +345,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     this.#logger.error(`${error.message}: ${String(cause)}`);
     if (!this.#isLive) return;
     this.#closeNative({ isApp: false, errorCode: ConnectionErrorCode.InternalError });
-    this.#end(error, false);
+    this.#end(new Ending(() => error), false);
   }
 
   /** @internal */
@@ -413,7 +413,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     };
     this.#verification = new Verification(this.#handle, verifyCallback, config.ca, circumstances, () => driver.wake());
     // The callback may have ended the connection.
-    if ('error' in this.#state) this.#verification.abort(this.#state.error);
+    if ('ending' in this.#state) this.#verification.abort(this.#state.ending);
   }
 
   #onConnected(): void {
@@ -422,7 +422,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     // Whoever awaits the connection runs now; what else happened is told when it has had time to listen.
     this.#held = [];
     setImmediate(() => this.#release());
-    this.#established.resolveP();
+    this.#established.resolve();
     this.#owner?.onConnected(this);
   }
 
@@ -439,6 +439,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   #release(): void {
     const held = this.#held ?? [];
     this.#held = undefined;
+    if (held.length === 0) return;
     for (const [kind, value] of held) {
       try {
         this.#apply(kind, value);
@@ -462,29 +463,32 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   }
 
   #onEnding(): void {
-    if (this.#isLive) this.#end(errorOfEnd(this.#handle, this.#verification?.thrown), true);
+    if (this.#isLive) this.#end(Ending.of(this.#handle, this.#verification?.thrown), true);
   }
 
   /** The connection ends, by us or by the peer: all that wait learn why. */
-  #end(error: errors.ErrorQUICConnection, keepsReceived: boolean): void {
-    this.#advance({ status: 'closing', error });
-    this.#logger.info(`Connection ${this.connectionId.toString()} ends: ${error.message}`);
-    this.#verification?.abort(error);
-    this.#established.rejectP(error);
-    this.#confirmation.fail(error);
-    this.#streams.end(error, keepsReceived);
+  #end(ending: Ending, keepsReceived: boolean): void {
+    const error = () => ending.error;
+    this.#advance({ status: 'closing', ending });
+    if (isHeeded(this.#logger)) {
+      this.#logger.info(`Connection ${this.connectionId.toString()} ends: ${ending.error.message}`);
+    }
+    this.#verification?.abort(ending);
+    this.#established.reject(error);
+    this.#confirmation.fail(ending);
+    this.#streams.end(ending, keepsReceived);
     this.#datagrams.end();
     this.#hurry?.();
-    this.tell(events.EventQUICConnectionError, error);
-    this.tell(events.EventQUICConnectionClose, error);
-    this.#owner?.onEnd(this, error);
+    this.tellLate(events.EventQUICConnectionError, error);
+    this.tellLate(events.EventQUICConnectionClose, error);
+    this.#owner?.onEnd(this, ending);
     void this.stop();
   }
 
   /** The connection is gone. Answers true, as who watches for the end of a turn does to watch no more. */
   #finish(): true {
     if (this.#state.status === 'closing') {
-      this.#advance({ status: 'closed', error: this.#state.error });
+      this.#advance({ status: 'closed', ending: this.#state.ending });
       this.#held = undefined;
       this.#confirmation.cancel();
       this.#closed.resolveP();
@@ -525,10 +529,11 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     if (this.#state.status === 'starting') {
       this.#closeNative({ isApp, errorCode, reason });
       // RFC 9000 §10.2.3: in a handshake the application's code isn't told.
-      this.#end(local(this.#handle.localError() ?? { isApp, errorCode, reason }), false);
+      const said = this.#handle.localError() ?? { isApp, errorCode, reason };
+      this.#end(new Ending(() => local(said)), false);
       return;
     }
-    this.#end(local({ isApp, errorCode, reason }), false);
+    this.#end(new Ending(() => local({ isApp, errorCode, reason })), false);
     // After what this turn has to send: quiche never gets to say goodbye if its last handshake packet hasn't gone out.
     const close = () =>
       this.#paths.driver.watch(() => {
@@ -537,12 +542,10 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
       });
     // quiche sends a code of QUIC's own in a Handshake packet until then, which a server may have lost the keys for. While
     // early data flows, the peer may not be able to read the application's, either.
-    if (!isApp || this.earlyData === 'pending') this.#confirmation.whenDone(this.#activePath, close);
-    else close();
-  }
-
-  get #activePath(): PathStats | undefined {
-    return this.#handle.pathStats().find((path) => path.active);
+    if (!isApp || this.earlyData === 'pending') {
+      const path = this.#handle.pathStats().find(({ active }) => active);
+      this.#confirmation.whenDone(path, close);
+    } else close();
   }
 
   #closeNative({ isApp = true, errorCode = 0, reason = new Uint8Array(0) }: StopOptions): void {

@@ -1,5 +1,6 @@
 import type { ResolvedConfig } from './config';
 import type { Driven } from './Driver';
+import type { Ending } from './endings';
 import type Driver from './Driver';
 import type { NativeConnection } from './native';
 import type { ConnectionOwner } from './connectionParts';
@@ -19,7 +20,7 @@ import { createHmac } from 'node:crypto';
 import { minIdleTimeout as noLimit, resolveConfig, serverDefault } from './config';
 import * as errors from './errors';
 import * as events from './events';
-import { toLogger } from './logging';
+import { isHeeded, toLogger } from './logging';
 import QUICConnection from './QUICConnection';
 import QUICSocket from './QUICSocket';
 import Emitter from './utils/emitter';
@@ -198,10 +199,10 @@ class QUICServer extends Emitter implements Admitter, ConnectionOwner, AsyncDisp
   }
 
   /** @internal */
-  onEnd(connection: QUICConnection, error: errors.ErrorQUICConnection): void {
-    if (!this.#newcomers.has(connection)) return;
+  onEnd(connection: QUICConnection, ending: Ending): void {
+    if (!this.#newcomers.has(connection) || !isHeeded(this.#logger)) return;
     // Only noted: a stranger who fails to get in must not look like a fault of the server.
-    const reason = new errors.ErrorQUICServerNewConnection(error.message, { cause: error });
+    const reason = new errors.ErrorQUICServerNewConnection(ending.error.message, { cause: ending.error });
     this.#logger.debug(formatError(reason));
   }
 

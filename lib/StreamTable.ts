@@ -1,3 +1,4 @@
+import type { Ending } from './endings';
 import type { StreamHost } from './QUICStream';
 import type { PromiseDeconstructed, StreamId } from './types';
 import QUICStream from './QUICStream';
@@ -113,13 +114,13 @@ class StreamTable {
   }
 
   /** The connection ends, and all streams with it. */
-  end(error: unknown, keepsReceived: boolean): void {
+  end(ending: Ending, keepsReceived: boolean): void {
     for (const kind of ['bidi', 'uni'] as const) {
       for (const waiting of this.#waiting[kind].splice(0)) {
-        if (!(waiting instanceof QUICStream)) waiting.rejectP(error);
+        if (!(waiting instanceof QUICStream)) waiting.rejectP(ending.error);
       }
     }
-    for (const stream of this.values()) stream.onConnectionEnd(error, keepsReceived);
+    for (const stream of this.values()) stream.onConnectionEnd(ending.error, keepsReceived);
     this.#undelivered.clear();
   }
 

@@ -1,6 +1,6 @@
 import type { Host } from './types';
 import { isIPv4 } from './utils/address';
-import { onAbort, promise } from './utils/promise';
+import { Abort, type Abortable, onAbort, promise } from './utils/promise';
 import { onTimeout } from './utils/timer';
 
 /** RFC 8305 §8, the Connection Attempt Delay: milliseconds that an attempt is given before the next one begins. */
@@ -9,7 +9,7 @@ const ATTEMPT_DELAY_MS = 250;
 /** How to try one of several addresses. */
 type Attempt<T> = {
   /** When the signal aborts it has to reject, and to leave nothing behind. */
-  start: (host: Host, signal: AbortSignal) => Promise<T>;
+  start: (host: Host, signal: Abortable) => Promise<T>;
   /** Takes back a success for which another attempt was too fast. */
   discard: (late: T) => void;
 };
@@ -22,18 +22,18 @@ type Attempt<T> = {
  * When the signal aborts, or there is nothing left to try, it rejects after all attempts are over: with the signal's
  * reason, or with an `AggregateError` of what they failed with; a single attempt's failure is its own.
  */
-async function tryInTurn<T>(hosts: readonly Host[], { start, discard }: Attempt<T>, signal?: AbortSignal): Promise<T> {
+async function tryInTurn<T>(hosts: readonly Host[], { start, discard }: Attempt<T>, signal?: Abortable): Promise<T> {
   signal?.throwIfAborted();
   // Most names, and all addresses: nothing to take turns with.
-  if (hosts.length === 1) return start(hosts[0], signal ?? new AbortController().signal);
+  if (hosts.length === 1) return start(hosts[0], signal ?? new Abort());
   const winner = promise<T>();
-  const over = new AbortController();
+  const over = new Abort();
   const detach = onAbort(signal, (reason) => over.abort(reason));
   let hasWinner = false;
   const failures: unknown[] = [];
   const attempt = async (host: Host): Promise<void> => {
     try {
-      const success = await start(host, over.signal);
+      const success = await start(host, over);
       if (hasWinner) discard(success);
       else winner.resolveP(success);
       hasWinner = true;
@@ -42,7 +42,7 @@ async function tryInTurn<T>(hosts: readonly Host[], { start, discard }: Attempt<
       failures.push(error);
     }
   };
-  void attemptAll(interleave(hosts), attempt, over.signal).then(() => {
+  void attemptAll(interleave(hosts), attempt, over).then(() => {
     detach();
     winner.rejectP(signal?.aborted === true ? signal.reason : new AggregateError(failures, 'No attempt succeeded'));
   });
@@ -50,7 +50,7 @@ async function tryInTurn<T>(hosts: readonly Host[], { start, discard }: Attempt<
 }
 
 /** Begins the attempts one after the other, and waits until all are over. */
-async function attemptAll(hosts: Host[], attempt: (host: Host) => Promise<void>, over: AbortSignal): Promise<void> {
+async function attemptAll(hosts: Host[], attempt: (host: Host) => Promise<void>, over: Abortable): Promise<void> {
   const attempts: Promise<void>[] = [];
   for (const host of hosts) {
     if (over.aborted) break;
@@ -62,7 +62,7 @@ async function attemptAll(hosts: Host[], attempt: (host: Host) => Promise<void>,
 }
 
 /** Resolves when an attempt is over, or the next one may begin. */
-async function hadItsTime(attempt: Promise<void>, over: AbortSignal): Promise<void> {
+async function hadItsTime(attempt: Promise<void>, over: Abortable): Promise<void> {
   const { p, resolveP } = promise();
   const detach = [onTimeout(ATTEMPT_DELAY_MS, resolveP), onAbort(over, () => resolveP())];
   void attempt.then(resolveP);

@@ -111,9 +111,13 @@ function resolveConfig(
   input: Partial<QUICConfig>,
   handshakeTimeout = Infinity,
 ): ResolvedConfig {
-  const given = withoutUnset(input);
-  expectKnown(Object.keys(given));
-  const settings = { ...defaults, ...given };
+  const settings = withDefaults(defaults, input);
+  const known = side === 'client' ? latest?.deref() : undefined;
+  const made = known === undefined ? undefined : madeOf.get(known);
+  if (known !== undefined && made !== undefined && isSame(settings, made.settings)) {
+    return { settings, native: known, certs: made.certs, ca: made.ca };
+  }
+  expectKnown(Object.keys(settings));
   check(settings);
   const pems = { key: pemsOf('key', settings), cert: pemsOf('cert', settings), ca: pemsOf('ca', settings) };
   if (pems.key.length !== pems.cert.length) {
@@ -129,17 +133,68 @@ function resolveConfig(
       return config;
     });
   // A server's has secrets of its own, for tickets, which new settings are to end.
-  const native = side === 'client' ? shared(settings, pems, make) : make();
-  let certificates = certificatesOf.get(native);
-  if (certificates === undefined) {
-    certificates = { certs: certificatesIn(pems.cert), ca: certificatesIn(pems.ca) };
-    certificatesOf.set(native, certificates);
-  }
-  return { settings, native, ...certificates };
+  if (side === 'server') return { settings, native: make(), ...certificatesOf(pems) };
+  const native = shared(settings, pems, make);
+  const { certs, ca } = madeOf.get(native) ?? remember(native, settings, pems);
+  latest = new WeakRef(native);
+  return { settings, native, certs, ca };
 }
 
-/** Who dials often needs them once. */
-const certificatesOf = new WeakMap<NativeConfig, Pick<ResolvedConfig, 'certs' | 'ca'>>();
+/** What a client's configuration was made of: `undefined` settings can't be compared. */
+type Made = Pick<ResolvedConfig, 'certs' | 'ca'> & { settings: QUICConfig | undefined };
+
+const madeOf = new WeakMap<NativeConfig, Made>();
+
+/** The configuration of the last dial: most dials are like the one before. */
+let latest: WeakRef<NativeConfig> | undefined;
+
+function remember(native: NativeConfig, settings: QUICConfig, pems: PEMTexts): Made {
+  const made = { ...certificatesOf(pems), settings: comparable(settings) };
+  madeOf.set(native, made);
+  return made;
+}
+
+function certificatesOf({ cert, ca }: PEMTexts): Pick<ResolvedConfig, 'certs' | 'ca'> {
+  return { certs: certificatesIn(cert), ca: certificatesIn(ca) };
+}
+
+/** A copy of settings that the user can't change; `undefined` where files are opened with each configuration, or for bytes. */
+function comparable(settings: QUICConfig): QUICConfig | undefined {
+  if (opensFiles(settings)) return undefined;
+  const copy: Record<string, unknown> = { ...settings };
+  for (const [name, value] of Object.entries(copy)) {
+    if (Array.isArray(value) && !value.some(isObject)) copy[name] = [...(value as unknown[])];
+    else if (isObject(value)) return undefined;
+  }
+  return copy as QUICConfig;
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null;
+}
+
+/** Whether settings are those of a copy. Callbacks are not the configuration's: only whether there is one is. */
+function isSame(settings: QUICConfig, copy: QUICConfig | undefined): boolean {
+  if (copy === undefined) return false;
+  const before = copy as Record<string, unknown>;
+  for (const [name, value] of Object.entries(settings)) {
+    const was = before[name];
+    const isAlike =
+      value === was ||
+      (typeof value === 'function' && typeof was === 'function') ||
+      (Array.isArray(value) && Array.isArray(was) && isSameList(value, was));
+    if (!isAlike) return false;
+  }
+  return true;
+}
+
+function isSameList(a: unknown[], b: unknown[]): boolean {
+  return a.length === b.length && a.every((value, index) => value === b[index]);
+}
+
+function opensFiles({ logKeys, qlogDirectory }: QUICConfig): boolean {
+  return logKeys !== undefined || qlogDirectory !== undefined;
+}
 
 /** Clients' configurations in use, by a hash of all they are made of: who dials again needs no new TLS context. */
 const inUse = new Map<string, WeakRef<NativeConfig>>();
@@ -148,8 +203,7 @@ const unused = new FinalizationRegistry<string>((id) => {
 });
 
 function shared(settings: QUICConfig, pems: PEMTexts, make: () => NativeConfig): NativeConfig {
-  // Files are opened with each configuration.
-  if (settings.logKeys !== undefined || settings.qlogDirectory !== undefined) return make();
+  if (opensFiles(settings)) return make();
   const parts = { ...settings, ...pems, verifyCallback: settings.verifyCallback !== undefined };
   const id = createHash('sha256').update(JSON.stringify(parts)).digest('base64');
   const known = inUse.get(id)?.deref();
@@ -161,9 +215,12 @@ function shared(settings: QUICConfig, pems: PEMTexts, make: () => NativeConfig):
 }
 
 /** `null` is unset, too: programs written for `@matrixai/quic` may give it. */
-function withoutUnset(input: Partial<QUICConfig>): Partial<QUICConfig> {
-  const isSet = ([, value]: [string, unknown]) => value !== undefined && value !== null;
-  return Object.fromEntries(Object.entries(input).filter(isSet));
+function withDefaults(defaults: QUICConfig, input: Partial<QUICConfig>): QUICConfig {
+  const settings: Record<string, unknown> = { ...defaults };
+  for (const [name, value] of Object.entries(input) as [string, unknown][]) {
+    if (value !== undefined && value !== null) settings[name] = value;
+  }
+  return settings as QUICConfig;
 }
 
 /** A setting that is misspelt would be left at its default without a word. */

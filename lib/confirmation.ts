@@ -1,5 +1,6 @@
+import type { Ending } from './endings';
 import type { PathStats } from './native';
-import { promise, quiet } from './utils/promise';
+import { Outcome } from './utils/promise';
 import { onTimeout } from './utils/timer';
 
 /** RFC 9000 §18.2: what a peer may hold an acknowledgement back, in milliseconds. */
@@ -7,14 +8,10 @@ const MAX_ACK_DELAY = 25;
 
 /** Whether the peer has accepted us, and what waits for it. */
 class Confirmation {
-  readonly #told = promise();
+  readonly #told = new Outcome();
   #isDone = false;
   #proceed: (() => void) | undefined;
   #stopWaiting: (() => void) | undefined;
-
-  constructor() {
-    void quiet(this.#told.p);
-  }
 
   /** Resolves when the peer has accepted us; rejects with the connection's error. */
   get p(): Promise<void> {
@@ -23,12 +20,12 @@ class Confirmation {
 
   done(): void {
     this.#isDone = true;
-    this.#told.resolveP();
+    this.#told.resolve();
     this.#proceed?.();
   }
 
-  fail(error: unknown): void {
-    this.#told.rejectP(error);
+  fail(ending: Ending): void {
+    this.#told.reject(() => ending.error);
   }
 
   /** Calls back when the peer has accepted us, or after three probe timeouts (RFC 9002 §6.2.1). At most one waits. */

@@ -1,7 +1,7 @@
 import type { ResolvedConfig } from './config';
-import type * as errors from './errors';
+import type { Ending } from './endings';
 import type { NativeConnection } from './native';
-import type { Host, LoggerLike, Port, StreamCodeToReason, StreamReasonToCode } from './types';
+import type { LoggerLike, RemoteInfo, StreamCodeToReason, StreamReasonToCode } from './types';
 import type { PathDriver } from './paths';
 import type QUICConnection from './QUICConnection';
 import type QUICSocket from './QUICSocket';
@@ -13,7 +13,7 @@ interface ConnectionOwner {
   /** @internal The connection has moved to another socket. */
   onMoved?(socket: QUICSocket): void;
   /** @internal The connection ends. */
-  onEnd(connection: QUICConnection, error: errors.ErrorQUICConnection): void;
+  onEnd(connection: QUICConnection, ending: Ending): void;
 }
 
 /** What a connection is made of. */
@@ -23,7 +23,9 @@ type ConnectionParts = {
   driver: PathDriver;
   config: ResolvedConfig;
   /** Where the socket is bound. */
-  local: { host: Host; port: Port };
+  local: RemoteInfo;
+  /** Client: whom it dialled. */
+  remote?: RemoteInfo;
   owner?: ConnectionOwner;
   /** Client: whom the server should prove to be. */
   serverName: string | null;

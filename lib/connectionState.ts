@@ -1,4 +1,4 @@
-import type * as errors from './errors';
+import type { Ending } from './endings';
 
 /** How far a connection is. */
 type State =
@@ -7,8 +7,8 @@ type State =
   /** Waits for its streams to end. */
   | { readonly status: 'stopping' }
   /** Says goodbye, or heard it. */
-  | { readonly status: 'closing'; readonly error: errors.ErrorQUICConnection }
-  | { readonly status: 'closed'; readonly error: errors.ErrorQUICConnection };
+  | { readonly status: 'closing'; readonly ending: Ending }
+  | { readonly status: 'closed'; readonly ending: Ending };
 
 /** What may follow each state. */
 const next: Record<State['status'], readonly State['status'][]> = {

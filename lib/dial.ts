@@ -23,7 +23,7 @@ import { messageOf, nativeCode } from './native';
 import QUICConnection from './QUICConnection';
 import QUICSocket from './QUICSocket';
 import { resolveHosts, toPort, validateTargets } from './utils/address';
-import { unlessAborted } from './utils/promise';
+import { type Abortable, unlessAborted } from './utils/promise';
 
 type DialOptions = {
   /**
@@ -70,7 +70,7 @@ type DialAttempt = {
 type Dialled = { socket: QUICSocket; isSocketShared: boolean; connection: QUICConnection; logger: LoggerLike };
 
 /** Dials, and notes down which addresses were tried. Leaves nothing behind when it fails. */
-async function dial(options: QUICClientOptions, signal: AbortSignal, attempts: DialAttempt[]): Promise<Dialled> {
+async function dial(options: QUICClientOptions, signal: Abortable, attempts: DialAttempt[]): Promise<Dialled> {
   const logger = toLogger(options.logger);
   const isSocketShared = options.socket !== undefined;
   const socket = options.socket ?? new QUICSocket({ resolveHostname: options.resolveHostname, logger });
@@ -83,7 +83,7 @@ async function dial(options: QUICClientOptions, signal: AbortSignal, attempts: D
     const hosts = validateTargets(socket.host, socket.type, target.hosts, errors.ErrorQUICClientInvalidHost);
     const wanted =
       hosts.length === 1 ? target : { ...target, config: resolveClientConfig(options, { earlyData: false }) };
-    const start = (host: Host, over: AbortSignal): Promise<QUICConnection> => {
+    const start = (host: Host, over: Abortable): Promise<QUICConnection> => {
       const attempt: DialAttempt = { host, port: target.port };
       attempts.push(attempt);
       return dialOne(() => connect(options, socket, wanted, host), attempt, over);
@@ -99,7 +99,7 @@ async function dial(options: QUICClientOptions, signal: AbortSignal, attempts: D
 }
 
 /** Resolves when the handshake is complete. */
-async function dialOne(start: () => QUICConnection, attempt: DialAttempt, over: AbortSignal): Promise<QUICConnection> {
+async function dialOne(start: () => QUICConnection, attempt: DialAttempt, over: Abortable): Promise<QUICConnection> {
   let connection: QUICConnection | undefined;
   try {
     over.throwIfAborted();
@@ -113,7 +113,7 @@ async function dialOne(start: () => QUICConnection, attempt: DialAttempt, over: 
   }
 }
 
-async function resolveTarget(options: QUICClientOptions, socket: QUICSocket, signal: AbortSignal): Promise<Target> {
+async function resolveTarget(options: QUICClientOptions, socket: QUICSocket, signal: Abortable): Promise<Target> {
   if (typeof options.host !== 'string') throw new TypeError('host is expected to be a string');
   const port = toPort(options.port);
   if (port === 0) throw new errors.ErrorQUICPortInvalid('nobody can be dialled at port 0');
@@ -155,9 +155,10 @@ function connect(options: QUICClientOptions, socket: QUICSocket, target: Target,
   const logger = toLogger(options.logger).getChild(QUICConnection.name);
   const { reasonToCode, codeToReason } = options;
   const at = { host: socket.host, port: socket.port };
+  const remote = { host, port };
   return socket.dial(config.native, host, port, serverName, (handle, driver) => {
     if (options.session !== undefined) resume(handle, options.session);
-    const parts = { handle, driver, config, local: at, serverName, reasonToCode, codeToReason, logger };
+    const parts = { handle, driver, config, local: at, remote, serverName, reasonToCode, codeToReason, logger };
     return new QUICConnection({ type: 'client', ...parts });
   });
 }
@@ -173,7 +174,7 @@ function resume(handle: NativeConnection, session: Uint8Array): void {
 }
 
 /** What a failed dial rejects with. */
-function translate(failure: unknown, signal: AbortSignal, hasLostSocket: boolean, attempts: DialAttempt[]): unknown {
+function translate(failure: unknown, signal: Abortable, hasLostSocket: boolean, attempts: DialAttempt[]): unknown {
   if (signal.aborted) return signal.reason;
   const error = failure instanceof AggregateError ? mostTelling(failure.errors) : failure;
   if (hasLostSocket && !(error instanceof errors.ErrorQUICClientSocketNotRunning)) {

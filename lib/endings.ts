@@ -3,12 +3,50 @@ import type { ConnectionError } from './types';
 import * as errors from './errors';
 import { ConnectionErrorCode, CryptoError, isCryptoError } from './native';
 
+type CloseCause = ReturnType<NativeConnection['closeCause']>;
+
 /** RFC 9368 §9: what a client that finds no common version would say. */
 const VERSION_NEGOTIATION_ERROR = 0x11;
 
-/** Why a connection ended, asked of its handle. `cause` is what lies behind an end of ours. */
-function errorOfEnd(handle: NativeConnection, cause: unknown): errors.ErrorQUICConnection {
-  switch (handle.closeCause()) {
+/**
+ * Why a connection ended. The error is made when somebody asks for it: most connections end as they should, and its stack
+ * costs more than all else about the end.
+ */
+class Ending {
+  readonly #at = Date.now();
+  readonly #make: () => errors.ErrorQUICConnection;
+  #error: errors.ErrorQUICConnection | undefined;
+
+  constructor(make: () => errors.ErrorQUICConnection) {
+    this.#make = make;
+  }
+
+  /** What the handle of a connection that ended tells. `cause` is what lies behind an end of ours. */
+  static of(handle: NativeConnection, cause: unknown): Ending {
+    // What ends it later, while it is closing, is not the cause.
+    const closeCause = handle.closeCause();
+    return new Ending(() => {
+      try {
+        return errorOfEnd(handle, closeCause, cause);
+      } catch (fault) {
+        // It failed inside while it was closing, and tells nothing any more.
+        return new errors.ErrorQUICConnectionInternal('The connection failed inside', { cause: fault });
+      }
+    });
+  }
+
+  /** Always the same one. */
+  get error(): errors.ErrorQUICConnection {
+    if (this.#error === undefined) {
+      this.#error = this.#make();
+      this.#error.timestamp = new Date(this.#at);
+    }
+    return this.#error;
+  }
+}
+
+function errorOfEnd(handle: NativeConnection, closeCause: CloseCause, cause: unknown): errors.ErrorQUICConnection {
+  switch (closeCause) {
     case 'IdleTimeout':
       return new errors.ErrorQUICConnectionIdleTimeout('Nothing came from the peer for too long');
     case 'HandshakeTimeout':
@@ -97,4 +135,4 @@ function nameOf(code: CryptoError): string {
   return `${code in CryptoError ? CryptoError[code] : 'unknown alert'} (${code})`;
 }
 
-export { errorOfEnd, local };
+export { Ending, local };

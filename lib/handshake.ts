@@ -1,4 +1,4 @@
-import type { NativeConnection } from './native';
+import type { NativeConnection, NativeHandshake } from './native';
 import type { TLSInfo } from './tls';
 import QUICConnectionId from './QUICConnectionId';
 import { readTLS } from './tls';
@@ -12,30 +12,41 @@ type EarlyData = 'none' | 'pending' | 'accepted' | 'rejected';
 /** BoringSSL's `ssl_early_data_accepted`. */
 const ACCEPTED = 2;
 
-/** What the handshake has told of a connection, so far. */
+/** What the handshake has told of a connection, so far. The addon keeps it until somebody asks: few do. */
 class Handshake {
   readonly #handle: NativeConnection;
-  #ids: { readonly own: QUICConnectionId; readonly peer: QUICConnectionId };
-  #remoteCerts: Uint8Array[] = [];
-  #tls: TLSInfo | undefined;
+  #isComplete = false;
   #earlyData: EarlyData = 'none';
+  #told: NativeHandshake | undefined;
+  #ids: { readonly own: QUICConnectionId; readonly peer: QUICConnectionId } | undefined;
+  #remoteCerts: Uint8Array[] | undefined;
+  #tls: TLSInfo | undefined;
 
   constructor(handle: NativeConnection) {
     this.#handle = handle;
-    this.#ids = readIds(handle);
   }
 
+  /** Those of the handshake, however often the connection moves. Before it the peer's may be one that we have made up. */
   get ids(): { readonly own: QUICConnectionId; readonly peer: QUICConnectionId } {
-    return this.#ids;
+    if (this.#ids !== undefined) return this.#ids;
+    const told = this.#read();
+    const own = told?.sourceId ?? Buffer.from(this.#handle.traceId(), 'hex');
+    const ids = {
+      own: QUICConnectionId.fromBuffer(own),
+      peer: QUICConnectionId.fromBuffer(told?.destinationId ?? Buffer.alloc(0)),
+    };
+    if (told !== undefined) this.#ids = ids;
+    return ids;
   }
 
   get remoteCerts(): Uint8Array[] {
-    return this.#remoteCerts;
+    return (this.#remoteCerts ??= this.#read()?.peerCertChain ?? []);
   }
 
   /** `undefined` before the handshake is complete. */
   get tls(): TLSInfo | undefined {
-    return this.#tls;
+    const told = this.#isComplete ? this.#read() : undefined;
+    return told === undefined ? undefined : (this.#tls ??= readTLS(told));
   }
 
   get earlyData(): EarlyData {
@@ -44,24 +55,18 @@ class Handshake {
 
   /** Early data can flow, or the handshake is complete. */
   advance(): void {
-    this.#ids = readIds(this.#handle);
-    this.#remoteCerts = this.#handle.peerCertChain() ?? [];
-    if (!this.#handle.isEstablished()) {
+    this.#told = this.#ids = this.#remoteCerts = undefined;
+    this.#isComplete = this.#handle.isEstablished();
+    if (!this.#isComplete) {
       this.#earlyData = 'pending';
-      return;
-    }
-    this.#tls = readTLS(this.#handle);
-    if (this.#earlyData === 'pending') {
+    } else if (this.#earlyData === 'pending') {
       this.#earlyData = this.#handle.earlyDataReason() === ACCEPTED ? 'accepted' : 'rejected';
     }
   }
-}
 
-function readIds(handle: NativeConnection): { own: QUICConnectionId; peer: QUICConnectionId } {
-  return {
-    own: QUICConnectionId.fromBuffer(handle.sourceId()),
-    peer: QUICConnectionId.fromBuffer(handle.destinationId()),
-  };
+  #read(): NativeHandshake | undefined {
+    return (this.#told ??= this.#handle.handshake() ?? undefined);
+  }
 }
 
 export type { EarlyData };

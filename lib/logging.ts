@@ -18,6 +18,11 @@ function toLogger(given: LoggerLike | null | undefined): LoggerLike {
   return given;
 }
 
+/** Whether anybody reads what is logged: what is dear to write needn't be. */
+function isHeeded(logger: LoggerLike): boolean {
+  return logger !== silent;
+}
+
 /** How much quiche tells. `trace` writes about every packet, and slows everything down. */
 type NativeLogLevel = 'error' | 'warn' | 'info' | 'debug' | 'trace';
 
@@ -37,4 +42,4 @@ function write(logger: LoggerLike, level: string, message: string): void {
 }
 
 export type { NativeLogLevel };
-export { toLogger, logNative };
+export { toLogger, isHeeded, logNative };

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import tryInTurn from './attempts';
 import * as errors from './errors';
 import { isSame } from './probing';
-import { onAbort, promise } from './utils/promise';
+import { type Abortable, onAbort, promise } from './utils/promise';
 import { onTimeout } from './utils/timer';
 
 /** How to ask. */
@@ -25,7 +25,7 @@ async function observe(
   { timeout, signal }: ObserveOptions,
 ): Promise<RemoteInfo> {
   signal?.throwIfAborted();
-  const start = (host: Host, signal: AbortSignal): Promise<RemoteInfo> => ask(probing, { host, port }, timeout, signal);
+  const start = (host: Host, signal: Abortable): Promise<RemoteInfo> => ask(probing, { host, port }, timeout, signal);
   try {
     return await tryInTurn(hosts, { start, discard: () => undefined }, signal);
   } catch (error) {
@@ -34,7 +34,7 @@ async function observe(
 }
 
 /** Questions and answers may be lost, so it asks again. */
-async function ask(probing: Probing, target: RemoteInfo, timeout = 5000, signal: AbortSignal): Promise<RemoteInfo> {
+async function ask(probing: Probing, target: RemoteInfo, timeout = 5000, signal: Abortable): Promise<RemoteInfo> {
   const { p, resolveP, rejectP } = promise<RemoteInfo>();
   const nonce = randomBytes(16);
   const stopListening = probing.listen(nonce, {

@@ -56,17 +56,26 @@ class Paths {
   #driver: PathDriver;
   #local: RemoteInfo;
   #remote: RemoteInfo;
+  /** Whether the peer may be elsewhere by now. */
+  #mayHaveMoved = false;
   /** Whether we have gone over to another socket. */
   #hasMoved = false;
   /** Who waits for the new path to be validated. */
   #onChange: ((change: PathChange) => void) | undefined;
 
-  constructor(handle: NativeConnection, connection: Driven, driver: PathDriver, local: RemoteInfo) {
+  /** `remote` is where it was dialled; the addon knows from where newcomers come. */
+  constructor(
+    handle: NativeConnection,
+    connection: Driven,
+    driver: PathDriver,
+    local: RemoteInfo,
+    remote?: RemoteInfo,
+  ) {
     this.#handle = handle;
     this.#connection = connection;
     this.#driver = driver;
     this.#local = local;
-    this.#remote = this.#readRemote();
+    this.#remote = remote ?? toRemoteInfo(handle.remoteAddress());
   }
 
   get driver(): PathDriver {
@@ -80,12 +89,16 @@ class Paths {
 
   /** Where the peer is. */
   get remote(): RemoteInfo {
+    if (this.#mayHaveMoved) {
+      this.#mayHaveMoved = false;
+      this.#remote = this.#readRemote();
+    }
     return this.#remote;
   }
 
   /** Takes in what happened, and tells each change. */
   update(tell: (change: PathChange) => void): void {
-    this.#remote = this.#readRemote();
+    this.#mayHaveMoved = true;
     for (let event = this.#handle.pathEventNext(); event !== null; event = this.#handle.pathEventNext()) {
       const what = changes[event.type];
       if (what === undefined) continue;
@@ -105,7 +118,7 @@ class Paths {
     const to = { driver: socket.driver, local: { host: socket.host, port: socket.port } };
     if (to.driver === this.#driver) throw new errors.ErrorQUICConnectionMigration('It is on this socket already');
     const invalid = errors.ErrorQUICConnectionMigration;
-    validateTarget(socket.host, socket.type, this.#remote.host, 'udp4', invalid);
+    validateTarget(socket.host, socket.type, this.remote.host, 'udp4', invalid);
     const before = { driver: this.#driver, local: this.#local };
     const validated = promise();
     this.#onChange = ({ what, local }) => {
@@ -186,7 +199,12 @@ class Paths {
   }
 
   #readRemote(): RemoteInfo {
-    return toRemoteInfo(this.#handle.remoteAddress());
+    try {
+      return toRemoteInfo(this.#handle.remoteAddress());
+    } catch {
+      // It has failed inside: where the peer was last is what is known.
+      return this.#remote;
+    }
   }
 }
 

@@ -1,4 +1,4 @@
-import type { NativeConnection } from './native';
+import type { NativeHandshake } from './native';
 
 /** What the two ends agreed on in the handshake. */
 type TLSInfo = {
@@ -16,15 +16,16 @@ type TLSInfo = {
   readonly isResumed: boolean;
 };
 
-/** Asks a connection whose handshake is complete. */
-function readTLS(handle: NativeConnection): TLSInfo {
+function readTLS(told: NativeHandshake): TLSInfo {
+  const { cipher, group, serverName, isResumed } = told;
+  const leaf = told.peerCertChain?.[0];
   return {
-    cipher: handle.cipher(),
-    group: handle.group(),
-    applicationProtocol: Buffer.from(handle.applicationProto()).toString('utf8'),
-    serverName: handle.serverName(),
-    peerCertificate: handle.peerCert(),
-    isResumed: handle.isResumed(),
+    cipher,
+    group,
+    applicationProtocol: told.applicationProto.toString('utf8'),
+    serverName,
+    peerCertificate: leaf === undefined ? null : Buffer.from(leaf.buffer, leaf.byteOffset, leaf.byteLength),
+    isResumed,
   };
 }
 

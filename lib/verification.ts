@@ -1,3 +1,4 @@
+import type { Ending } from './endings';
 import type { NativeConnection } from './native';
 import type { TLSVerifyCallback, TLSVerifyContext } from './types';
 import { CryptoError, isCryptoError, nativeCode } from './native';
@@ -13,8 +14,8 @@ class Verification {
   readonly #handle: NativeConnection;
   /** Made when the application asks for its signal: few do. */
   #controller: AbortController | undefined;
-  /** Why the connection ended before the verdict. */
-  #aborted: { reason: unknown } | undefined;
+  /** How the connection ended before the verdict. */
+  #ending: Ending | undefined;
   #isSettled = false;
   /** What the callback threw. */
   #thrown: unknown;
@@ -36,7 +37,7 @@ class Verification {
       },
     };
     void this.#judge(() => verify(handle.peerCertChain() ?? [], ca, context)).then((refusal) => {
-      if (this.#aborted !== undefined) return;
+      if (this.#ending !== undefined) return;
       this.#isSettled = true;
       this.#settle(refusal);
       onSettled();
@@ -49,16 +50,16 @@ class Verification {
   }
 
   /** The connection ended. Whoever still judges it may stop; whoever has judged it isn't told. */
-  abort(reason: unknown): void {
-    if (this.#isSettled || this.#aborted !== undefined) return;
-    this.#aborted = { reason };
-    this.#controller?.abort(reason);
+  abort(ending: Ending): void {
+    if (this.#isSettled || this.#ending !== undefined) return;
+    this.#ending = ending;
+    this.#controller?.abort(ending.error);
   }
 
   get #signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
-      if (this.#aborted !== undefined) this.#controller.abort(this.#aborted.reason);
+      if (this.#ending !== undefined) this.#controller.abort(this.#ending.error);
     }
     return this.#controller.signal;
   }

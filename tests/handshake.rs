@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Authority, Pair, lossy, shared};
-use polykey_quic::quic::connection::CloseCause;
+use polykey_quic::quic::connection::{CloseCause, SharedConnection};
 use polykey_quic::quic::endpoint::EndpointSettings;
 use polykey_quic::quic::endpoint::change::Change;
 use polykey_quic::quic::endpoint::limits::{Limits, RetryPolicy};
@@ -253,4 +253,17 @@ fn a_handle_can_be_had_until_the_end_has_been_told() {
     assert!(endpoint.connection(key).is_ok());
     assert_eq!(endpoint.take_changes().count(), 0);
     assert!(endpoint.connection(key).is_err());
+}
+
+#[test]
+fn what_a_handshake_told_outlives_the_connection() {
+    let told = |connection: &SharedConnection| connection.borrow_mut().handshake().expect("alive").cloned();
+    let (mut pair, client, server) = Pair::connected();
+    let before = told(&client).expect("connected");
+    assert_eq!(told(&server).expect("connected").source_id, before.destination_id);
+    assert_eq!(before.peer_cert_chain.as_ref().map(Vec::len), Some(1));
+    assert!(before.cipher.is_some() && before.group.is_some());
+    pair.client.endpoint.close();
+    assert!(client.borrow().live().is_err());
+    assert_eq!(told(&client), Some(before));
 }

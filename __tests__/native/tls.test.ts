@@ -226,6 +226,23 @@ describe('what was agreed on', () => {
     expect([new RawPair().client.group(), new RawPair().client.cipher()]).toEqual([null, null]);
   });
 
+  test('handshake', () => {
+    expect(new RawPair().client.handshake()).toBeNull();
+    const { client, server } = RawPair.connected();
+    for (const end of [client, server]) {
+      expect(end.handshake()).toEqual({
+        sourceId: end.sourceId(),
+        destinationId: end.destinationId(),
+        peerCertChain: end.peerCertChain(),
+        cipher: end.cipher(),
+        group: end.group(),
+        applicationProto: end.applicationProto(),
+        serverName: end.serverName(),
+        isResumed: false,
+      });
+    }
+  });
+
   test('exportKeyingMaterial', () => {
     const { client, server } = RawPair.connected();
     const context = Buffer.from('context');

@@ -145,6 +145,19 @@ describe('without a callback', () => {
   });
 });
 
+test('a connection tells what its handshake told when it is gone, to who asks then for the first time', async () => {
+  await using pair = await createPair();
+  const { near, far } = pair;
+  const ports = [near.localPort, far.localPort];
+  await Promise.all([near.stop(), far.closedP]);
+  expect([near.closed, far.closed]).toEqual([true, true]);
+  expect(near.connectionIdShared.toString()).toBe(far.connectionIdShared.toString());
+  expect(near.connectionId.toString()).toBe(far.connectionIdPeer.toString());
+  expect(near.getRemoteCertsChain()).toEqual(far.getLocalCertsChain());
+  expect(near.tls).toMatchObject({ applicationProtocol: 'quic', peerCertificate: far.getLocalCertsChain()[0] });
+  expect([far.remotePort, near.remotePort]).toEqual(ports);
+});
+
 test('a connection tells what TLS agreed on', async () => {
   await using pair = await createPair({ server: { groups: 'P-256' }, client: { groups: 'X25519:P-256' } });
   await using server = await startServer();

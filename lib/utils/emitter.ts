@@ -59,6 +59,11 @@ abstract class Emitter {
     if (this.isHeard(Type.name)) this.dispatchEvent(new Type({ detail }));
   }
 
+  /** The same, of a detail that is made only to be heard. */
+  protected tellLate<D>(Type: EventClass<D>, detail: () => D): void {
+    if (this.isHeard(Type.name)) this.dispatchEvent(new Type({ detail: detail() }));
+  }
+
   /** Names the object around this one, which passes our events on. */
   protected relayTo(outer: Emitter | undefined): void {
     this.#outer = outer;

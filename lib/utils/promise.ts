@@ -11,14 +11,92 @@ function promise<T = void>(): PromiseDeconstructed<T> {
   return { p, resolveP, rejectP };
 }
 
+/** A promise that is made when somebody asks for it, and whose rejection doesn't end the process if nobody awaits it. */
+class Outcome {
+  #told: PromiseDeconstructed<void> | undefined;
+  /** How it came out: well, or with what `reason` gives. */
+  #settled: { reason?: () => unknown } | undefined;
+
+  get p(): Promise<void> {
+    if (this.#told === undefined) {
+      this.#told = promise();
+      void quiet(this.#told.p);
+      this.#tell();
+    }
+    return this.#told.p;
+  }
+
+  resolve(): void {
+    this.#settled ??= {};
+    this.#tell();
+  }
+
+  reject(reason: () => unknown): void {
+    this.#settled ??= { reason };
+    this.#tell();
+  }
+
+  #tell(): void {
+    if (this.#settled === undefined || this.#told === undefined) return;
+    const { reason } = this.#settled;
+    if (reason === undefined) this.#told.resolveP();
+    else this.#told.rejectP(reason());
+  }
+}
+
 /** Keeps a rejection that nobody awaits from ending the process; whoever awaits it still gets it. */
 function quiet<P extends Promise<unknown>>(p: P): P {
   p.catch(() => undefined);
   return p;
 }
 
+/** What waiting needs of an `AbortSignal`. */
+interface Abortable {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  throwIfAborted(): void;
+  addEventListener(type: 'abort', listener: () => void, options?: { once?: boolean }): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
+}
+
+/** An `AbortController` and its signal, for our own use: the platform's cost more than all else about a dial's limits. */
+class Abort implements Abortable {
+  readonly #listeners = new Set<() => void>();
+  #isAborted = false;
+  #reason: unknown;
+
+  get aborted(): boolean {
+    return this.#isAborted;
+  }
+
+  get reason(): unknown {
+    return this.#reason;
+  }
+
+  abort(reason: unknown = new DOMException('This operation was aborted', 'AbortError')): void {
+    if (this.#isAborted) return;
+    this.#isAborted = true;
+    this.#reason = reason;
+    const listeners = [...this.#listeners];
+    this.#listeners.clear();
+    for (const listener of listeners) listener();
+  }
+
+  throwIfAborted(): void {
+    if (this.#isAborted) throw this.#reason;
+  }
+
+  addEventListener(_type: 'abort', listener: () => void): void {
+    this.#listeners.add(listener);
+  }
+
+  removeEventListener(_type: 'abort', listener: () => void): void {
+    this.#listeners.delete(listener);
+  }
+}
+
 /** Calls back when a signal aborts, at once if it has; answers how to stop listening. */
-function onAbort(signal: AbortSignal | undefined, callback: (reason: unknown) => void): () => void {
+function onAbort(signal: Abortable | undefined, callback: (reason: unknown) => void): () => void {
   if (signal === undefined) return () => undefined;
   if (signal.aborted) {
     callback(signal.reason);
@@ -30,14 +108,11 @@ function onAbort(signal: AbortSignal | undefined, callback: (reason: unknown) =>
 }
 
 /** What a promise gives, unless the signal aborts first: then its reason. */
-async function unlessAborted<T>(p: PromiseLike<T>, signal: AbortSignal | undefined): Promise<T> {
-  const { p: aborted, rejectP } = promise<never>();
+function unlessAborted<T>(p: Promise<T>, signal: Abortable): Promise<T> {
+  const { p: outcome, resolveP, rejectP } = promise<T>();
   const detach = onAbort(signal, rejectP);
-  try {
-    return await Promise.race([p, aborted]);
-  } finally {
-    detach();
-  }
+  p.then(resolveP, rejectP).finally(detach);
+  return outcome;
 }
 
 /** A promise with a way to give up. */
@@ -47,20 +122,21 @@ class Cancellable<T> extends Promise<T> implements PromiseCancellable<T> {
     return Promise;
   }
 
-  #controller: AbortController | undefined;
+  #abort: Abort | undefined;
 
-  /** Runs work that gives up when its controller aborts, which it may do itself. */
-  static run<T>(work: (controller: AbortController) => Promise<T>): Cancellable<T> {
-    const controller = new AbortController();
-    const p = new Cancellable<T>((resolve) => resolve(work(controller)));
-    p.#controller = controller;
+  /** Runs work that gives up when it is told to, which it may do itself. */
+  static run<T>(work: (abort: Abort) => Promise<T>): Cancellable<T> {
+    const abort = new Abort();
+    const p = new Cancellable<T>((resolve) => resolve(work(abort)));
+    p.#abort = abort;
     return p;
   }
 
   /** Makes the promise reject with the reason, unless it is settled. */
   cancel(reason?: unknown): void {
-    this.#controller?.abort(reason);
+    this.#abort?.abort(reason);
   }
 }
 
-export { promise, quiet, onAbort, unlessAborted, Cancellable };
+export type { Abortable };
+export { promise, quiet, Outcome, Abort, onAbort, unlessAborted, Cancellable };

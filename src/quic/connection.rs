@@ -11,6 +11,7 @@ use super::abandoned::Abandoned;
 use super::chain_check::ChainFailure;
 use super::config::Config;
 use super::error::{Error, Result};
+use super::handshake::Handshake;
 use super::lanes::Lanes;
 use super::path::Alias;
 use super::pmtu::PmtuSearch;
@@ -43,6 +44,7 @@ pub struct Connection {
     pub(super) alias: Option<Alias>,
     pub(super) lanes: Lanes,
     pub(super) pmtu_search: Option<PmtuSearch>,
+    pub(super) handshake: Option<Box<Handshake>>,
     trace_id: String,
     is_server: bool,
     cause: Option<CloseCause>,
@@ -203,6 +205,7 @@ impl Connection {
             alias: None,
             lanes: Lanes::default(),
             pmtu_search,
+            handshake: None,
             trace_id,
             is_server,
             cause: None,

@@ -12,6 +12,7 @@ pub mod dgram;
 pub mod endpoint;
 pub mod error;
 mod frames;
+pub mod handshake;
 pub mod header;
 mod lanes;
 pub mod packet;

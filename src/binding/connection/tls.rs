@@ -6,8 +6,8 @@ use napi_derive::napi;
 use super::Connection;
 use crate::binding::error::{Result, invalid_argument};
 use crate::binding::number;
-use crate::quic::chain_check;
 use crate::quic::verification::Alert;
+use crate::quic::{chain_check, handshake};
 
 #[napi]
 impl Connection {
@@ -64,6 +64,13 @@ impl Connection {
         self.with(|connection| connection.group())
     }
 
+    /// What the handshake told; null before it is over. A connection that an endpoint drives tells it also when it is gone.
+    #[napi]
+    pub fn handshake(&self) -> Result<Option<Handshake>> {
+        self.with(|connection| Ok(connection.handshake()?.cloned()))
+            .map(|told| told.map(Into::into))
+    }
+
     /// Keying material that only the two ends of this connection can compute (RFC 8446 §7.5, RFC 5705): the same at both for
     /// the same arguments, other than any other connection's. `length` is 1 to 4096 bytes.
     ///
@@ -87,6 +94,43 @@ impl Connection {
     #[napi]
     pub fn set_session(&self, session: &[u8]) -> Result<()> {
         self.with(|connection| connection.set_session(session))
+    }
+}
+
+/// What a handshake told, complete or so far that early data can flow.
+#[napi(object, object_from_js = false, use_nullable = true)]
+pub struct Handshake {
+    /// Our connection id, as it was then.
+    pub source_id: Buffer,
+    /// The peer's connection id, as it was then.
+    pub destination_id: Buffer,
+    /// As `peerCertChain`.
+    pub peer_cert_chain: Option<Vec<Uint8Array>>,
+    /// As `cipher`.
+    pub cipher: Option<&'static str>,
+    /// As `group`.
+    pub group: Option<&'static str>,
+    /// As `applicationProto`.
+    pub application_proto: Buffer,
+    /// As `serverName`.
+    pub server_name: Option<String>,
+    /// As `isResumed`.
+    pub is_resumed: bool,
+}
+
+impl From<handshake::Handshake> for Handshake {
+    fn from(told: handshake::Handshake) -> Self {
+        let chain = told.peer_cert_chain;
+        Self {
+            source_id: told.source_id.into(),
+            destination_id: told.destination_id.into(),
+            peer_cert_chain: chain.map(|chain| chain.into_iter().map(Into::into).collect()),
+            cipher: told.cipher,
+            group: told.group,
+            application_proto: told.application_proto.into(),
+            server_name: told.server_name,
+            is_resumed: told.is_resumed,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Looks at one connection: what changed for the user, and what the endpoint owes it (ids, timers, an end).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::change::{Change, StreamKind};
 use super::slot::Phase;
@@ -11,6 +11,10 @@ use crate::quic::stream::is_bidi;
 
 /// Connection ids of ours that a peer may hold: rebinding must never run out of them.
 const MAX_ACTIVE_IDS: usize = 8;
+
+/// RFC 9000 §10.2 wants a connection to drain for three probe timeouts at least. It may be a little more, so that those that
+/// ended one after the other are let go together.
+const DRAINING_STEP: Duration = Duration::from_millis(10);
 
 impl Endpoint {
     /// Looks at every connection that this batch touched.
@@ -105,7 +109,9 @@ impl Endpoint {
         if slot.connects_early && slot.phase < Phase::Early && !quiche.is_established() && quiche.is_in_early_data() {
             slot.phase = Phase::Early;
             self.changes.push_back(Change::Connected(key));
+            connection.note_handshake()?;
         }
+        let quiche = connection.live()?;
         if slot.phase < Phase::Connected && quiche.is_established() {
             self.half_open -= usize::from(slot.is_half_open());
             let tells: fn(usize) -> Change = match slot.phase {
@@ -122,7 +128,9 @@ impl Endpoint {
                 slot.reset_token = Some(token);
                 self.resettable.insert(token, key);
             }
+            connection.note_handshake()?;
         }
+        let quiche = connection.live()?;
         if slot.phase == Phase::Connected && !quiche.is_server() {
             if slot.is_confirmed && !slot.is_confirmation_told {
                 slot.is_confirmation_told = true;
@@ -266,12 +274,13 @@ impl Endpoint {
     /// Moves the connection's deadline in the timers.
     pub(super) fn set_timer(&mut self, key: usize) {
         let slot = &mut self.slots[key];
-        let quiche = slot
-            .connection
-            .borrow()
-            .live()
-            .ok()
-            .and_then(quiche::Connection::timeout_instant);
+        let quiche = slot.connection.borrow().live().ok().and_then(|quiche| {
+            let deadline = quiche.timeout_instant()?;
+            Some(match quiche.is_draining() {
+                true => self.epoch.round_up(deadline, DRAINING_STEP),
+                false => deadline,
+            })
+        });
         let deadline = slot.deadline(quiche);
         self.timers.move_deadline(key, slot.clock.set, deadline);
         slot.clock.set = deadline;

@@ -129,6 +129,17 @@ impl Epoch {
     fn unix_at(self, now: Instant) -> Duration {
         self.unix + now.saturating_duration_since(self.instant)
     }
+
+    /// The next of the moments that are `step` apart.
+    fn round_up(self, time: Instant, step: Duration) -> Instant {
+        let since = time.saturating_duration_since(self.instant).as_nanos();
+        let past = u64::try_from(since % step.as_nanos().max(1)).unwrap_or(0);
+        if past == 0 {
+            time
+        } else {
+            time + step - Duration::from_nanos(past)
+        }
+    }
 }
 
 /// Stateless resets per second: enough for peers of a predecessor, useless for a reflector.
