@@ -115,6 +115,36 @@ describe.each(ways)('$name', ({ options, environment, kind }) => {
     expect(near.stats!.transport.datagramsSent).toBeGreaterThan(2000);
   });
 
+  test('of many streams that come at once, the first are answered before the last are told of', async () => {
+    const near = await startSocket(options, environment, { host: '127.0.0.1' });
+    const far = await startSocket(options, environment, { host: '127.0.0.1' });
+    const { key, cert } = identity('localhost');
+    const server = new QUICServer({ socket: far, config: { key, cert } });
+    const sentBefore: number[] = [];
+    server.addEventListener(events.EventQUICServerConnection.name, ({ detail }: events.EventQUICServerConnection) => {
+      detail.addEventListener(
+        events.EventQUICConnectionStream.name,
+        async ({ detail: stream }: events.EventQUICConnectionStream) => {
+          sentBefore.push(detail.stats.sent);
+          await stream.read();
+          await stream.end(Buffer.from('answer'));
+        },
+      );
+    });
+    await server.start();
+    const client = await dial(near, far.port);
+    // What comes in the turn in which a connection is made is told of later.
+    await roundTrip(client, Buffer.from('?'));
+    // All in one datagram.
+    const streams = Array.from({ length: 90 }, () => client.connection.newStream());
+    for (const stream of streams) void stream.end(Buffer.from('?'));
+    for (const stream of streams) expect(await stream.read()).toEqual(Buffer.from('answer'));
+    expect(sentBefore).toHaveLength(1 + streams.length);
+    expect(sentBefore.at(-1)).toBeGreaterThan(sentBefore[1]);
+    await Promise.all([client.destroy(), server.stop()]);
+    await Promise.all([near.stop(), far.stop()]);
+  });
+
   test('a port that is taken is refused, with what the system says', async () => {
     const socket = await startSocket(options, environment, { host: '127.0.0.1' });
     // Windows lets whoever wants it share any port.

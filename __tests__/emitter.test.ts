@@ -31,6 +31,27 @@ test('listeners get events whose type is the name of their class, and whose targ
   expect([seen[0].type, seen[0].detail, seen[0].target]).toEqual(['EventTest', 1, target]);
 });
 
+test.each([
+  ['any event', class extends AbstractEvent<number> {}],
+  ['an event of this library', class extends events.EventQUIC<number> {}],
+])('%s names the object once it is dispatched, and so does its clone', (_, Type) => {
+  const [outer, inner] = [new Target(), new Target()];
+  inner.within(outer);
+  const seen: Event[] = [];
+  for (const target of [inner, outer]) {
+    target.addEventListener('EventHere', (event: Event) => {
+      expect([event.target, event.currentTarget]).toEqual([target, target]);
+      seen.push(event);
+    });
+  }
+  const event = new Type('EventHere', { detail: 1 });
+  expect([event.target, event.currentTarget]).toEqual([null, null]);
+  inner.dispatchEvent(event);
+  expect(seen).toHaveLength(2);
+  expect(seen[0]).toBe(event);
+  expect(seen.map(({ target }) => target)).toEqual([inner, outer]);
+});
+
 test('listeners are called with the object as this, unless they are objects themselves', () => {
   const target = new Target();
   const seen: unknown[] = [];

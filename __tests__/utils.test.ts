@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import type { Callback, ConnectionIdString, Host, QUICServerCrypto, StreamId } from '../lib';
 import { QUICConnectionId, errors, native, utils } from '../lib';
+import ChurnMap from '../lib/utils/churnMap';
 import { createIdentity } from './helpers/certificates';
 
 describe('addresses', () => {
@@ -69,6 +70,16 @@ describe('addresses', () => {
       expect(() => utils.toPort(port)).toThrow(errors.ErrorQUICPortInvalid);
     }
   });
+});
+
+test('a map of what comes and goes holds what is there', () => {
+  const map = new ChurnMap<number, string>();
+  for (const key of [2, 1, 3]) map.set(key, `value ${key}`);
+  map.set(2, 'another value');
+  map.delete(1);
+  map.delete(4);
+  expect([map.size, map.get(1), map.get(2), map.get(4)]).toEqual([2, undefined, 'another value', undefined]);
+  expect([...map.values()]).toEqual(['another value', 'value 3']);
 });
 
 describe('PEM', () => {

@@ -3,8 +3,11 @@ import type { Datagram, Transport, TransportSink } from './transport/Transport';
 import { CHANGE_STRIDE, ChangeKind } from './native';
 import { LONGEST_DELAY } from './utils/timer';
 
-/** Change records the addon may write before it has to be asked again. */
-const MAX_CHANGES = 1024;
+/**
+ * Changes that are told of before those concerned react, and what they have written is sent: so few that the peer has work
+ * while we go on, so many that sending pays.
+ */
+const MAX_CHANGES = 32;
 
 /** Its reactions are microtasks that cost less than those of `queueMicrotask`, which makes an async resource for each. */
 const resolved = Promise.resolve();
@@ -36,8 +39,8 @@ interface DriverHost {
 }
 
 /**
- * Drives one endpoint over one transport, in turns: take in what came, walk through all that changed, let everybody react,
- * then flush once and set the timer.
+ * Drives one endpoint over one transport, in turns: take in what came, then walk through what changed, let everybody react,
+ * flush and set the timer, again and again until nothing more has changed.
  */
 class Driver implements TransportSink {
   readonly #endpoint: Endpoint;
@@ -76,7 +79,7 @@ class Driver implements TransportSink {
   /** Lets a connection go, to be attached to another driver. Throws what the addon refuses. */
   detach(handle: NativeConnection): DetachedConnection {
     // What is to be told of it is told here: there its key is another.
-    this.#walk(this.#endpoint.takeChanges());
+    for (let count = this.#endpoint.takeChanges(); count > 0; count = this.#endpoint.takeChanges()) this.#walk(count);
     const { key } = handle;
     if (key === null) throw new Error('the connection has ended');
     const detached = this.#endpoint.detach(key);
@@ -191,18 +194,16 @@ class Driver implements TransportSink {
     }
   }
 
-  /** Walks through the records of the addon, until it has no more. */
+  /** Walks through records of the addon. If there are more, they are told of after a flush. */
   #walk(count: number): void {
-    while (count > 0) {
-      for (let at = 0; at < count * CHANGE_STRIDE; at += CHANGE_STRIDE) {
-        // A listener may have stopped the socket.
-        if (this.#isClosed) return;
-        // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- the addon's own numbers
-        const kind: ChangeKind = this.#changes[at];
-        this.#route(kind, this.#changes[at + 1], this.#changes[at + 2]);
-      }
-      count = this.#isClosed ? 0 : this.#endpoint.takeChanges();
+    for (let at = 0; at < count * CHANGE_STRIDE; at += CHANGE_STRIDE) {
+      // A listener may have stopped the socket.
+      if (this.#isClosed) return;
+      // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- the addon's own numbers
+      const kind: ChangeKind = this.#changes[at];
+      this.#route(kind, this.#changes[at + 1], this.#changes[at + 2]);
     }
+    if (count > 0) this.wake();
   }
 
   #route(kind: ChangeKind, key: number, value: number): void {

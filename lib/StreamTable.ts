@@ -3,6 +3,7 @@ import type { StreamHost } from './QUICStream';
 import type { PromiseDeconstructed, StreamId } from './types';
 import QUICStream from './QUICStream';
 import { FINISHED, Shutdown } from './native';
+import ChurnMap from './utils/churnMap';
 import { onAbort, promise } from './utils/promise';
 
 type Kind = 'bidi' | 'uni';
@@ -21,7 +22,7 @@ const ID_STRIDE = 4;
 /** The streams of one connection: opens ours as the peer's credit allows, takes in the peer's, knows which are delivered. */
 class StreamTable {
   readonly #host: StreamHost;
-  readonly #streams = new Map<number, QUICStream>();
+  readonly #streams = new ChurnMap<number, QUICStream>();
   readonly #nextIds: Record<Kind, number>;
   readonly #waiting: Record<Kind, Waiting[]> = { bidi: [], uni: [] };
   /** Streams that have ended here, while the peer may not have got all of them. */

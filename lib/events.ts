@@ -16,10 +16,10 @@ import type {
 } from './errors';
 import type { PathChange } from './paths';
 import type { Host, Port } from './types';
-import { AbstractEvent } from '@matrixai/events';
+import { EmittedEvent } from './utils/emitter';
 
 /** Root of all events of this library. The type of an event is the name of its class. */
-abstract class EventQUIC<T = undefined> extends AbstractEvent<T> {}
+abstract class EventQUIC<T = undefined> extends EmittedEvent<T> {}
 
 abstract class EventQUICSocket<T = undefined> extends EventQUIC<T> {}
 
