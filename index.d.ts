@@ -255,6 +255,11 @@ export declare class Connection {
    */
   dgramRecv(buffer: Uint8Array): number
   /**
+   * Takes the oldest datagrams that were received, as many as fit: their bytes stand in `buffer` one after the other, the
+   * length of each in `lengths`. Answers how many. Throws `BufferTooShort` when not even the first fits; it then stays.
+   */
+  dgramRecvMany(buffer: Uint8Array, lengths: Int32Array): number
+  /**
    * Copies the begin of the oldest datagram that was received, as much as fits, and leaves it: answers how many bytes
    * were copied, -1 for none.
    */

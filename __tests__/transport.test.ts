@@ -1,6 +1,9 @@
+import type { Host, Port } from '../lib';
 import { randomBytes } from 'node:crypto';
+import dgram from 'node:dgram';
 import { QUICClient, QUICServer, QUICSocket, errors, events } from '../lib';
 import AddressBook from '../lib/transport/AddressBook';
+import DgramTransport from '../lib/transport/dgram';
 import { Endpoint } from '../lib/native';
 import { HOST, MemoryNetwork } from './helpers/memoryTransport';
 import { authority, createPair, echo, nextEvent, readAll, startSocket } from './helpers/pair';
@@ -137,4 +140,35 @@ describe('the address book', () => {
     expect(book.target(endpoint, id)).toEqual({ host: '::ffff:127.0.0.1', port: 1000 });
     endpoint.close();
   });
+});
+
+test('what waits in a socket of node:dgram is taken in by fewer turns than dgram reads it in', async () => {
+  const COUNT = 160;
+  const options = { port: 0 as Port, reuseAddr: false, ipv6Only: false, recvBufferSize: 1 << 20, sendBufferSize: 0 };
+  const transport = await DgramTransport.open({ ...options, host: '127.0.0.1' as Host });
+  const endpoint = new Endpoint();
+  endpoint.setLocalAddress(HOST, transport.address.port);
+  endpoint.setChangesBuffer(new Float64Array(300));
+  const turns: number[] = [];
+  const sender = dgram.createSocket('udp4');
+  await new Promise<void>((resolve) => {
+    transport.start({
+      onReceivable() {
+        const before = endpoint.stats().received;
+        transport.receive(endpoint);
+        turns.push(endpoint.stats().received - before);
+        if (endpoint.stats().received === COUNT) resolve();
+      },
+      onUnblocked: () => undefined,
+      onDead: (error) => {
+        throw error;
+      },
+    });
+    sender.bind(0, '127.0.0.1', () => {
+      for (let i = 0; i < COUNT; i++) sender.send(Buffer.alloc(100, i), transport.address.port, '127.0.0.1');
+    });
+  });
+  expect(turns.length).toBeLessThan(COUNT / 32);
+  sender.close();
+  await transport.close();
 });

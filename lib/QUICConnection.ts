@@ -146,7 +146,10 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     return this.#datagrams.maxSize;
   }
 
-  /** Datagrams of the peer, one after the other; of too many the oldest are dropped. Ends with the connection. */
+  /**
+   * Datagrams of the peer, one after the other; of too many the oldest are dropped. Ends with the connection. Those that came
+   * together share memory, 64 KiB at most: copy what you keep for long.
+   */
   get datagrams(): AsyncIterable<Uint8Array> {
     return this.#datagrams;
   }

@@ -20,8 +20,9 @@ type DatagramStats = {
   queued: number;
 };
 
-/** Room for the largest datagram that a UDP packet can carry. */
+/** Room for the largest datagram that a UDP packet can carry, or for many. */
 const scratch = Buffer.allocUnsafeSlow(65_536);
+const lengths = new Int32Array(1024);
 
 /**
  * Datagrams (RFC 9221) of one connection. Those that came wait to be read in a bounded queue, those to be sent in another
@@ -66,13 +67,26 @@ class Datagrams implements AsyncIterable<Uint8Array> {
   /** Takes in what came, and tells each. */
   receive(onDatagram: (datagram: Uint8Array) => void): void {
     let taken = 0;
-    for (let length = this.#handle.dgramRecv(scratch); length >= 0; length = this.#handle.dgramRecv(scratch)) {
-      taken += 1;
-      const datagram = Buffer.from(scratch.subarray(0, length));
-      this.#push(datagram);
-      onDatagram(datagram);
+    for (let batch = this.#take(); batch.length > 0; batch = this.#take()) {
+      taken += batch.length;
+      for (const datagram of batch) {
+        this.#push(datagram);
+        onDatagram(datagram);
+      }
     }
     if (taken >= receiveRoom(this.#limit)) this.#countLost();
+  }
+
+  /** What came, as much as the scratch holds: slices of one copy, which are kept and let go together. */
+  #take(): Uint8Array[] {
+    const count = this.#handle.dgramRecvMany(scratch, lengths);
+    if (count === 0) return [];
+    let total = 0;
+    for (let i = 0; i < count; i++) total += lengths[i];
+    const bytes = Buffer.from(scratch.subarray(0, total));
+    const batch = new Array<Uint8Array>(count);
+    for (let i = 0, at = 0; i < count; i++) batch[i] = bytes.subarray(at, (at += lengths[i]));
+    return batch;
   }
 
   /** quiche's queue was full: what it dropped was received, too. */
@@ -103,8 +117,14 @@ class Datagrams implements AsyncIterable<Uint8Array> {
     for (const waiting of this.#waiting.splice(0)) waiting.resolveP(null);
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, void> {
-    for (let datagram = await this.next(); datagram !== null; datagram = await this.next()) yield datagram;
+  /** Not a generator: that would make each datagram wait for several promises. */
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array, void, void> {
+    return {
+      next: () => {
+        const first = this.#queue.shift();
+        return first === undefined ? this.next().then(iteration) : Promise.resolve(iteration(first));
+      },
+    };
   }
 
   #push(datagram: Uint8Array): void {
@@ -121,6 +141,10 @@ class Datagrams implements AsyncIterable<Uint8Array> {
     }
     this.#queue.push(datagram);
   }
+}
+
+function iteration(datagram: Uint8Array | null): IteratorResult<Uint8Array, void> {
+  return datagram === null ? { done: true, value: undefined } : { done: false, value: datagram };
 }
 
 export type { DatagramStats };

@@ -127,6 +127,25 @@ fn a_datagram_that_does_not_fit_the_buffer_stays() {
 }
 
 #[test]
+fn many_are_taken_at_once_as_far_as_they_fit() {
+    let (mut pair, client, server) = Pair::connected();
+    for datagram in [&b"one"[..], b"", b"three", b"four"] {
+        send(&client, datagram);
+    }
+    pair.run();
+    let mut server = server.borrow_mut();
+    let (mut buffer, mut lengths) = ([0; 9], [0; 8]);
+    let too_short = Err(Error::Quiche(quiche::Error::BufferTooShort));
+    assert_eq!(server.dgram_recv_many(&mut buffer[..2], &mut lengths), too_short);
+    assert_eq!(server.dgram_recv_many(&mut buffer, &mut lengths), Ok(3));
+    assert_eq!((&buffer[..8], &lengths[..3]), (&b"onethree"[..], &[3, 0, 5][..]));
+    assert_eq!(server.dgram_recv_many(&mut buffer, &mut lengths[..0]), Ok(0));
+    assert_eq!(server.dgram_recv_many(&mut buffer, &mut lengths), Ok(1));
+    assert_eq!((&buffer[..4], lengths[0]), (&b"four"[..], 4));
+    assert_eq!(server.dgram_recv_many(&mut buffer, &mut lengths), Ok(0));
+}
+
+#[test]
 fn a_lost_datagram_does_not_come_again() {
     let (mut pair, client, server) = Pair::connected();
     for datagram in numbered(0..4) {

@@ -82,6 +82,17 @@ test('the largest that fits is told, and sent', () => {
   expect(server.dgramRecv(buffer)).toBe(max);
 });
 
+test('many are taken by one call, as far as they fit', () => {
+  const { server } = flushing(connected(), ({ client }) => {
+    for (const text of ['one', '', 'three', 'four']) client.dgramSend(Buffer.from(text));
+  });
+  const [bytes, lengths] = [Buffer.alloc(9), new Int32Array(8)];
+  expect(codeOf(() => server.dgramRecvMany(bytes.subarray(0, 2), lengths))).toBe('BufferTooShort');
+  expect([server.dgramRecvMany(bytes, lengths), ...lengths.subarray(0, 3)]).toEqual([3, 3, 0, 5]);
+  expect(bytes.toString('latin1', 0, 8)).toBe('onethree');
+  expect([server.dgramRecvMany(bytes, lengths), lengths[0], server.dgramRecvMany(bytes, lengths)]).toEqual([1, 4, 0]);
+});
+
 test('a peer that takes none is not sent any', () => {
   const { client, server } = RawPair.connected({ client: (config) => config.enableDgram(true, 10, 10) });
   expect(client.dgramMaxWritableLen()).toBeNull();

@@ -7,7 +7,13 @@ import { isIPv6, socketType, toCanonicalIP } from '../utils/address';
 import AddressBook from './AddressBook';
 import * as sockets from './socket';
 
-/** Room for what one turn brings; dgram reads 32 datagrams at most before it lets others run. */
+/** dgram reads so many datagrams at most before it lets others run: where it has read as many, more may wait. */
+const DGRAM_READS = 32;
+
+/** Datagrams that one turn takes in: enough to pay for the turn and its acknowledgement, few enough that both don't wait. */
+const TURN_DATAGRAMS = 128;
+
+/** Room for what one turn brings. */
 const INBOX_BYTES = 256 * 1024;
 const INBOX_DATAGRAMS = 256;
 
@@ -33,6 +39,8 @@ class DgramTransport implements Transport {
   readonly #inboxLayout = new Int32Array(INBOX_DATAGRAMS * LAYOUT_STRIDE);
   readonly #senders: dgram.RemoteInfo[] = [];
   #inboxUsed = 0;
+  /** Datagrams in the inbox when dgram last let others run. */
+  #inboxBefore = 0;
   #isTurnScheduled = false;
   readonly #batches: Batch[] = [];
   #isBlocked = false;
@@ -82,6 +90,7 @@ class DgramTransport implements Transport {
     }
     this.#senders.length = 0;
     this.#inboxUsed = 0;
+    this.#inboxBefore = 0;
     return endpoint.receive(this.#inbox, this.#inboxLayout, count);
   }
 
@@ -134,9 +143,16 @@ class DgramTransport implements Transport {
     setImmediate(this.#endTurn);
   }
 
+  /** The loop has polled: what came is taken in, unless more waits that this turn has room for. */
   readonly #endTurn = (): void => {
+    const count = this.#senders.length;
+    if (count - this.#inboxBefore >= DGRAM_READS && count + DGRAM_READS <= TURN_DATAGRAMS) {
+      this.#inboxBefore = count;
+      setImmediate(this.#endTurn);
+      return;
+    }
     this.#isTurnScheduled = false;
-    if (this.#senders.length > 0) this.#sink?.onReceivable(null);
+    if (count > 0) this.#sink?.onReceivable(null);
   };
 
   #onSent(batch: Batch, error: Error | null): void {

@@ -43,6 +43,30 @@ impl Connection {
         }
     }
 
+    /// Takes the oldest datagrams that were received, as many as `buffer` and `lengths` have room for: their bytes one after
+    /// the other, and the length of each. Answers how many. One that doesn't fit stays, as in [`dgram_recv`](Self::dgram_recv).
+    pub fn dgram_recv_many(&mut self, buffer: &mut [u8], lengths: &mut [i32]) -> Result<usize> {
+        let quiche = self.readable()?;
+        let mut rest = buffer;
+        let mut count = 0;
+        while count < lengths.len()
+            && let Some(length) = quiche.dgram_recv_front_len()
+        {
+            if length > rest.len() {
+                if count == 0 {
+                    return Err(quiche::Error::BufferTooShort.into());
+                }
+                break;
+            }
+            let (datagram, left) = rest.split_at_mut(length);
+            quiche.dgram_recv(datagram)?;
+            lengths[count] = i32::try_from(length).expect("a datagram fits into a packet");
+            rest = left;
+            count += 1;
+        }
+        Ok(count)
+    }
+
     /// Copies the first bytes of the oldest datagram that was received, as many as fit into `buffer`, and leaves it.
     pub fn dgram_recv_peek(&self, buffer: &mut [u8]) -> Result<Option<usize>> {
         let length = buffer.len();

@@ -5,7 +5,7 @@ use napi::bindgen_prelude::{Buffer, Function};
 use napi_derive::napi;
 
 use super::Connection;
-use crate::binding::bytes::Uint8ArraySlice;
+use crate::binding::bytes::{Int32ArraySlice, Uint8ArraySlice};
 use crate::binding::error::{Result, rethrow};
 
 #[napi]
@@ -31,6 +31,14 @@ impl Connection {
     pub fn dgram_recv(&self, buffer: Uint8ArraySlice) -> Result<f64> {
         self.with(|connection| connection.dgram_recv(buffer))
             .map(length_or_none)
+    }
+
+    /// Takes the oldest datagrams that were received, as many as fit: their bytes stand in `buffer` one after the other, the
+    /// length of each in `lengths`. Answers how many. Throws `BufferTooShort` when not even the first fits; it then stays.
+    #[napi]
+    pub fn dgram_recv_many(&self, buffer: Uint8ArraySlice, lengths: Int32ArraySlice) -> Result<f64> {
+        self.with(|connection| connection.dgram_recv_many(buffer, lengths))
+            .map(|count| count as f64)
     }
 
     /// Copies the begin of the oldest datagram that was received, as much as fits, and leaves it: answers how many bytes
