@@ -12,7 +12,7 @@ import type { TLSInfo } from './tls';
 import type QUICStream from './QUICStream';
 import { DATAGRAM_QUEUE } from './config';
 import Confirmation from './confirmation';
-import { next } from './connectionState';
+import { advance, expectRunning } from './connectionState';
 import Datagrams from './datagrams';
 import { Ending, local } from './endings';
 import * as errors from './errors';
@@ -194,7 +194,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
    * @throws as `newStream` does; the addon's `InvalidState` before the handshake is complete, its `OutOfRange`, and its `InvalidArgument` for a label of more than 249 bytes
    */
   exportKeyingMaterial(label: string, context: Uint8Array = new Uint8Array(0), length = 32): Uint8Array {
-    this.#expectRunning();
+    expectRunning(this.#state);
     return this.#handle.exportKeyingMaterial(label, context, length);
   }
 
@@ -223,7 +223,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
    */
   newStream(type: 'bidi' | 'uni' = 'bidi'): QUICStream {
     expectStreamType(type);
-    this.#expectRunning();
+    expectRunning(this.#state);
     return this.#streams.create(type);
   }
 
@@ -233,7 +233,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     signal,
   }: { type?: 'bidi' | 'uni'; signal?: AbortSignal } = {}): Promise<QUICStream> {
     expectStreamType(type);
-    this.#expectRunning();
+    expectRunning(this.#state);
     return this.#streams.open(type, signal);
   }
 
@@ -260,7 +260,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
    * @throws as `newStream` does; with the signal's reason
    */
   async migrate({ socket, ...limits }: MigrateLimits & { socket: QUICSocket }): Promise<void> {
-    this.#expectRunning();
+    expectRunning(this.#state);
     if (this.type === 'server') throw new errors.ErrorQUICConnectionMigration('Only the side that dialled can move');
     if (this.config.disableActiveMigration) {
       throw new errors.ErrorQUICConnectionMigration('`disableActiveMigration` is set for this connection');
@@ -566,16 +566,8 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     return this.#state.status !== 'closing' && this.#state.status !== 'closed';
   }
 
-  #expectRunning(): void {
-    if (this.#state.status === 'stopping') throw new errors.ErrorQUICConnectionStopping();
-    if (this.#state.status !== 'running') throw new errors.ErrorQUICConnectionNotRunning();
-  }
-
   #advance(to: State): void {
-    if (!next[this.#state.status].includes(to.status)) {
-      throw new Error(`${this.#state.status} can't become ${to.status}`);
-    }
-    this.#state = to;
+    this.#state = advance(this.#state, to);
   }
 
   #streamHost(): StreamHost {

@@ -1,4 +1,5 @@
 import type { Ending } from './endings';
+import * as errors from './errors';
 
 /** How far a connection is. */
 type State =
@@ -19,5 +20,17 @@ const next: Record<State['status'], readonly State['status'][]> = {
   closed: [],
 };
 
+/** Throws unless one may follow the other: a fault of ours. */
+function advance(from: State, to: State): State {
+  if (!next[from.status].includes(to.status)) throw new Error(`${from.status} can't become ${to.status}`);
+  return to;
+}
+
+/** Throws what a call gets that needs a connection which is neither at its beginning nor at its end. */
+function expectRunning({ status }: State): void {
+  if (status === 'stopping') throw new errors.ErrorQUICConnectionStopping();
+  if (status !== 'running') throw new errors.ErrorQUICConnectionNotRunning();
+}
+
 export type { State };
-export { next };
+export { advance, expectRunning };
