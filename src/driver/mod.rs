@@ -14,10 +14,14 @@ use std::time::Instant;
 use self::outgoing::Outgoing;
 use crate::quic::Result;
 use crate::quic::endpoint::Endpoint;
+use crate::quic::packet;
 use crate::udp::{Burst, Entry, Inbox};
 
 /// Datagrams that one turn takes in: enough to pay for the turn, few enough that the peer's acknowledgements don't wait,
 const MAX_RECEIVED: usize = 256;
+/// Datagrams with a long header after which answers go out at once: a handshake's arithmetic takes as long as a hundred packets
+/// of data, and while we work through a crowd, the other side would have nothing to do.
+const CROWD: usize = 8;
 /// Bytes that one turn sends, for the same reason.
 const MAX_SENT: usize = 512 * 1024;
 
@@ -121,13 +125,14 @@ impl<W: Wire> Driver<W> {
     /// Hands the endpoint what has come, as much as a turn may take.
     pub fn receive(&mut self, endpoint: &mut Endpoint, now: Instant) -> Result<()> {
         endpoint.begin_receive()?;
-        BUFFERS.with_borrow_mut(|buffers| self.receive_through(endpoint, &mut buffers.inbox, now));
+        BUFFERS.with_borrow_mut(|buffers| self.receive_through(endpoint, buffers, now));
         endpoint.end_receive(now);
         Ok(())
     }
 
-    fn receive_through(&mut self, endpoint: &mut Endpoint, inbox: &mut Inbox, now: Instant) {
-        let mut received = 0;
+    fn receive_through(&mut self, endpoint: &mut Endpoint, buffers: &mut Buffers, now: Instant) {
+        let Buffers { inbox, outgoing } = buffers;
+        let (mut received, mut crowd) = (0, 0);
         while received < MAX_RECEIVED {
             // The flush tells of a dead socket.
             let Ok(has_more) = self.wire.drain(inbox) else {
@@ -135,8 +140,14 @@ impl<W: Wire> Driver<W> {
                 break;
             };
             for (datagram, from) in inbox.datagrams() {
+                crowd += usize::from(datagram.first().is_some_and(|first| packet::is_long(*first)));
                 endpoint.receive_one(datagram, from, now);
                 received += 1;
+                if crowd == CROWD {
+                    crowd = 0;
+                    // How it ended, the flush at the end of the turn finds out, too.
+                    self.flush_through(endpoint, outgoing, now);
+                }
             }
             if !has_more {
                 break;

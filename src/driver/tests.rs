@@ -191,11 +191,8 @@ fn a_bare_datagram_stays_behind_what_waits() {
     assert_eq!((driver.stats.sent, driver.stats.failed), (5, 1));
 }
 
-#[test]
-fn an_endpoint_answers_over_real_sockets() {
-    if !cfg!(target_os = "linux") {
-        return;
-    }
+/// A driver of a real socket, its endpoint, and somebody who has sent it so many packets of unknown versions.
+fn addressed(count: usize) -> (Driver<udp::Socket>, Endpoint, udp::Socket) {
     let options = udp::BindOptions {
         address: "127.0.0.1:0".parse().expect("a valid address"),
         is_ipv6_only: false,
@@ -204,22 +201,47 @@ fn an_endpoint_answers_over_real_sockets() {
         send_buffer: 1 << 20,
         offload: true,
     };
-    let mut driver = Driver::new(udp::Socket::bind(&options).expect("a free port"));
+    let driver = Driver::new(udp::Socket::bind(&options).expect("a free port"));
     let mut peer = udp::Socket::bind(&options).expect("a free port");
     let to = driver.wire().local_address().expect("it is bound");
-    let entry = Entry {
-        offset: 0,
-        length: 1200,
-        address: to,
-    };
-    peer.burst(&unknown_version(), &[entry]).expect("it is alive");
-    let mut endpoint = endpoint();
+    let entries: Vec<_> = (0..count)
+        .map(|index| Entry {
+            offset: index * 1200,
+            length: 1200,
+            address: to,
+        })
+        .collect();
+    peer.burst(&unknown_version().repeat(count), &entries)
+        .expect("it is alive");
+    (driver, endpoint(), peer)
+}
+
+#[test]
+fn an_endpoint_answers_over_real_sockets() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let (mut driver, mut endpoint, peer) = addressed(1);
     driver.receive(&mut endpoint, now()).expect("it is bound");
     driver.receive(&mut endpoint, now()).expect("it is bound");
-    assert_eq!(driver.stats.received, 1);
+    assert_eq!((driver.stats.received, driver.stats.sent), (1, 0));
     assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Done);
     let mut inbox = Inbox::default();
     peer.drain(&mut inbox).expect("it is alive");
     let (answer, from) = inbox.datagrams().next().expect("one came");
+    let to = driver.wire().local_address().expect("it is bound");
     assert_eq!((&answer[1..5], from), (&[0; 4][..], to));
+}
+
+#[test]
+fn the_first_of_a_crowd_are_answered_before_the_last_are_heard() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let (mut driver, mut endpoint, _peer) = addressed(2 * CROWD + 1);
+    driver.receive(&mut endpoint, now()).expect("it is bound");
+    assert_eq!(driver.stats.received, 2 * CROWD as u64 + 1);
+    assert_eq!(driver.stats.sent, 2 * CROWD as u64);
+    assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Done);
+    assert_eq!(driver.stats.sent, 2 * CROWD as u64 + 1);
 }
