@@ -60,8 +60,9 @@ describe('a setting that there is not', () => {
     ['serverName', ''],
     ['x', ''],
     ['toString', ''],
+    ['__proto__', ''],
   ])('%s is refused, on both sides%s', async (name, hint) => {
-    const config = { key, cert, [name]: 5 };
+    const config = { key, cert, ...(JSON.parse(`{"${name}": {}}`) as object) };
     const message = `there is no setting ${name}${hint}`;
     expect(() => new QUICServer({ config })).toThrow(errors.ErrorQUICConfig);
     expect(() => new QUICServer({ config })).toThrow(message);

@@ -145,6 +145,36 @@ describe.each(ways)('$name', ({ options, environment, kind }) => {
     await Promise.all([near.stop(), far.stop()]);
   });
 
+  test.each([10, 20, 40, 60])(
+    'all that was answered before a stop goes out, of many streams after %i',
+    async (count) => {
+      const near = await startSocket(options, environment, { host: '127.0.0.1' });
+      const far = await startSocket(options, environment, { host: '127.0.0.1' });
+      const { key, cert } = identity('localhost');
+      const server = new QUICServer({ socket: far, config: { key, cert } });
+      let told = -1;
+      server.addEventListener(events.EventQUICServerConnection.name, ({ detail }: events.EventQUICServerConnection) => {
+        detail.addEventListener(
+          events.EventQUICConnectionStream.name,
+          ({ detail: stream }: events.EventQUICConnectionStream) => {
+            told += 1;
+            if (told <= count) void stream.end(Buffer.from('answer'));
+            if (told === count) void detail.stop({ errorCode: 5 });
+          },
+        );
+      });
+      await server.start();
+      const client = await dial(near, far.port);
+      await roundTrip(client, Buffer.from('?'));
+      const streams = Array.from({ length: 90 }, () => client.connection.newStream());
+      for (const stream of streams) void stream.end(Buffer.from('?')).catch(() => undefined);
+      const answers = await Promise.allSettled(streams.map((stream) => stream.read()));
+      expect(answers.filter(({ status }) => status === 'fulfilled')).toHaveLength(count);
+      await Promise.all([client.destroy(), server.stop()]);
+      await Promise.all([near.stop(), far.stop()]);
+    },
+  );
+
   test('a port that is taken is refused, with what the system says', async () => {
     const socket = await startSocket(options, environment, { host: '127.0.0.1' });
     // Windows lets whoever wants it share any port.

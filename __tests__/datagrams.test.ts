@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { MessageChannel } from 'node:worker_threads';
 import { QUICClient, QUICServer, QUICSocket, errors, events } from '../lib';
 import { HOST, MemoryNetwork } from './helpers/memoryTransport';
 import { authority, createPair, nextEvent } from './helpers/pair';
@@ -36,6 +38,41 @@ test('are iterable until the connection ends', async () => {
   expect(received).toEqual(['one', 'two', 'three']);
   expect(await pair.far.receiveDatagram()).toBeNull();
 });
+
+test('can be read on after a loop that was left, but not by its iterator', async () => {
+  await using pair = await createDatagramPair();
+  for (const text of ['one', 'two', 'three']) pair.near.sendDatagram(Buffer.from(text));
+  const iterator = pair.far.datagrams[Symbol.asyncIterator]() as AsyncIterableIterator<Uint8Array>;
+  for await (const datagram of iterator) {
+    expect(Buffer.from(datagram).toString()).toBe('one');
+    break;
+  }
+  expect(await iterator.next()).toEqual({ done: true, value: undefined });
+  for await (const datagram of pair.far.datagrams) {
+    expect(Buffer.from(datagram).toString()).toBe('two');
+    break;
+  }
+});
+
+test.each(['oldest', 'newest'] as const)(
+  'that came together can be given away alone, where the %s are dropped',
+  async (rule) => {
+    await using pair = await createPair({ server: { enableDgram: [true, 10, 10], dgramDrop: [rule, 'newest'] } });
+    for (let i = 0; i < 8; i++) expect(pair.near.sendDatagram(Buffer.alloc(1000, i))).toBe(true);
+    const first = (await pair.far.receiveDatagram())!;
+    const { port1, port2 } = new MessageChannel();
+    const moved = once(port2, 'message');
+    try {
+      port1.postMessage(first, [first.buffer as ArrayBuffer]);
+      expect((await moved)[0]).toEqual(new Uint8Array(1000));
+    } catch (error) {
+      // As Node says it from version 21 on.
+      expect(error).toMatchObject({ name: 'DataCloneError' });
+    }
+    port1.close();
+    for (let i = 1; i < 8; i++) expect(Buffer.from((await pair.far.receiveDatagram())!)).toEqual(Buffer.alloc(1000, i));
+  },
+);
 
 test('have a largest size, and what is larger is refused', async () => {
   await using pair = await createDatagramPair();

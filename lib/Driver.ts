@@ -183,8 +183,10 @@ class Driver implements TransportSink {
     this.#isWoken = false;
     if (this.#isClosed) return;
     this.#transport.flush(this.#endpoint);
-    this.#walk(this.#endpoint.takeChanges());
-    this.#check();
+    const count = this.#endpoint.takeChanges();
+    this.#walk(count);
+    // What was written in that walk goes out first: another flush follows.
+    if (count === 0) this.#check();
     this.#setTimer();
   };
 

@@ -245,7 +245,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     return isSent;
   }
 
-  /** The next datagram of the peer; `null` when the connection has ended. */
+  /** The next datagram of the peer, as `datagrams` gives it; `null` when the connection has ended. */
   receiveDatagram({ signal }: { signal?: AbortSignal } = {}): Promise<Uint8Array | null> {
     return this.#datagrams.next(signal);
   }

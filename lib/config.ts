@@ -117,7 +117,6 @@ function resolveConfig(
   if (known !== undefined && made !== undefined && isSame(settings, made.settings)) {
     return { settings, native: known, certs: made.certs, ca: made.ca };
   }
-  expectKnown(Object.keys(settings));
   check(settings);
   const pems = { key: pemsOf('key', settings), cert: pemsOf('cert', settings), ca: pemsOf('ca', settings) };
   if (pems.key.length !== pems.cert.length) {
@@ -165,8 +164,14 @@ function comparable(settings: QUICConfig): QUICConfig | undefined {
   for (const [name, value] of Object.entries(copy)) {
     if (Array.isArray(value) && !value.some(isObject)) copy[name] = [...(value as unknown[])];
     else if (isObject(value)) return undefined;
+    // It would hold on to all that the user's callback knows.
+    else if (typeof value === 'function') copy[name] = someCallback;
   }
   return copy as QUICConfig;
+}
+
+function someCallback(): void {
+  // Only stands for one.
 }
 
 function isObject(value: unknown): boolean {
@@ -218,18 +223,19 @@ function shared(settings: QUICConfig, pems: PEMTexts, make: () => NativeConfig):
 function withDefaults(defaults: QUICConfig, input: Partial<QUICConfig>): QUICConfig {
   const settings: Record<string, unknown> = { ...defaults };
   for (const [name, value] of Object.entries(input) as [string, unknown][]) {
-    if (value !== undefined && value !== null) settings[name] = value;
+    if (value === undefined || value === null) continue;
+    expectKnown(name);
+    settings[name] = value;
   }
   return settings as QUICConfig;
 }
 
 /** A setting that is misspelt would be left at its default without a word. */
-function expectKnown(names: string[]): void {
-  const unknown = names.find((name) => !Object.hasOwn(clientDefault, name));
-  if (unknown === undefined) return;
-  const meant = closest(unknown, Object.keys(clientDefault));
+function expectKnown(name: string): void {
+  if (Object.hasOwn(clientDefault, name)) return;
+  const meant = closest(name, Object.keys(clientDefault));
   const hint = meant === undefined ? '' : `: did you mean ${meant}?`;
-  throw new errors.ErrorQUICConfig(`there is no setting ${unknown}${hint}`);
+  throw new errors.ErrorQUICConfig(`there is no setting ${name}${hint}`);
 }
 
 function pemsOf(name: 'key' | 'cert' | 'ca', settings: QUICConfig): string[] {

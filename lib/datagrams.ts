@@ -1,5 +1,6 @@
 import type { NativeConnection } from './native';
 import type { PromiseDeconstructed, QUICConfig } from './types';
+import { markAsUntransferable } from 'node:worker_threads';
 import { receiveRoom } from './config';
 import { onAbort, promise, quiet } from './utils/promise';
 
@@ -23,6 +24,8 @@ type DatagramStats = {
 /** Room for the largest datagram that a UDP packet can carry, or for many. */
 const scratch = Buffer.allocUnsafeSlow(65_536);
 const lengths = new Int32Array(1024);
+
+const OVER: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
 /**
  * Datagrams (RFC 9221) of one connection. Those that came wait to be read in a bounded queue, those to be sent in another
@@ -84,6 +87,8 @@ class Datagrams implements AsyncIterable<Uint8Array> {
     let total = 0;
     for (let i = 0; i < count; i++) total += lengths[i];
     const bytes = Buffer.from(scratch.subarray(0, total));
+    // Whoever transfers one to a worker must not empty the others.
+    if (count > 1) markAsUntransferable(bytes.buffer);
     const batch = new Array<Uint8Array>(count);
     for (let i = 0, at = 0; i < count; i++) batch[i] = bytes.subarray(at, (at += lengths[i]));
     return batch;
@@ -118,13 +123,21 @@ class Datagrams implements AsyncIterable<Uint8Array> {
   }
 
   /** Not a generator: that would make each datagram wait for several promises. */
-  [Symbol.asyncIterator](): AsyncIterator<Uint8Array, void, void> {
-    return {
+  [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
+    let hasReturned = false;
+    const iterator: AsyncIterableIterator<Uint8Array> = {
       next: () => {
+        if (hasReturned) return Promise.resolve(OVER);
         const first = this.#queue.shift();
         return first === undefined ? this.next().then(iteration) : Promise.resolve(iteration(first));
       },
+      return: () => {
+        hasReturned = true;
+        return Promise.resolve(OVER);
+      },
+      [Symbol.asyncIterator]: () => iterator,
     };
+    return iterator;
   }
 
   #push(datagram: Uint8Array): void {
@@ -139,12 +152,13 @@ class Datagrams implements AsyncIterable<Uint8Array> {
       if (this.#drop[0] === 'newest') return;
       this.#queue.shift();
     }
-    this.#queue.push(datagram);
+    // Of those that came together few may stay: they would hold the memory of all.
+    this.#queue.push(this.#drop[0] === 'newest' ? Buffer.from(datagram) : datagram);
   }
 }
 
-function iteration(datagram: Uint8Array | null): IteratorResult<Uint8Array, void> {
-  return datagram === null ? { done: true, value: undefined } : { done: false, value: datagram };
+function iteration(datagram: Uint8Array | null): IteratorResult<Uint8Array, undefined> {
+  return datagram === null ? OVER : { done: false, value: datagram };
 }
 
 export type { DatagramStats };

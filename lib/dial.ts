@@ -13,7 +13,7 @@ import type {
   StreamCodeToReason,
   StreamReasonToCode,
 } from './types';
-import { isIP } from 'node:net';
+import { isIP, isIPv4 } from 'node:net';
 import { domainToASCII } from 'node:url';
 import tryInTurn from './attempts';
 import { clientDefault, resolveConfig } from './config';
@@ -155,7 +155,8 @@ function connect(options: QUICClientOptions, socket: QUICSocket, target: Target,
   const logger = toLogger(options.logger).getChild(QUICConnection.name);
   const { reasonToCode, codeToReason } = options;
   const at = { host: socket.host, port: socket.port };
-  const remote = { host, port };
+  // Of IPv6 the addon has the canonical form: there are many ways to write an address.
+  const remote = isIPv4(host) ? { host, port } : undefined;
   return socket.dial(config.native, host, port, serverName, (handle, driver) => {
     if (options.session !== undefined) resume(handle, options.session);
     const parts = { handle, driver, config, local: at, remote, serverName, reasonToCode, codeToReason, logger };

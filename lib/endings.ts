@@ -25,9 +25,10 @@ class Ending {
   static of(handle: NativeConnection, cause: unknown): Ending {
     // What ends it later, while it is closing, is not the cause.
     const closeCause = handle.closeCause();
+    const hasHeard = closeCause === 'HandshakeTimeout' && handle.stats().recv > 0;
     return new Ending(() => {
       try {
-        return errorOfEnd(handle, closeCause, cause);
+        return errorOfEnd(handle, closeCause, hasHeard, cause);
       } catch (fault) {
         // It failed inside while it was closing, and tells nothing any more.
         return new errors.ErrorQUICConnectionInternal('The connection failed inside', { cause: fault });
@@ -45,15 +46,20 @@ class Ending {
   }
 }
 
-function errorOfEnd(handle: NativeConnection, closeCause: CloseCause, cause: unknown): errors.ErrorQUICConnection {
+function errorOfEnd(
+  handle: NativeConnection,
+  closeCause: CloseCause,
+  hasHeard: boolean,
+  cause: unknown,
+): errors.ErrorQUICConnection {
   switch (closeCause) {
     case 'IdleTimeout':
       return new errors.ErrorQUICConnectionIdleTimeout('Nothing came from the peer for too long');
     case 'HandshakeTimeout':
       return new errors.ErrorQUICConnectionStartTimeout(
-        handle.stats().recv === 0
-          ? 'No answer came in time: nobody listens there, or a NAT or firewall lets nothing through'
-          : 'The peer answered, but the handshake was not complete in time',
+        hasHeard
+          ? 'The peer answered, but the handshake was not complete in time'
+          : 'No answer came in time: nobody listens there, or a NAT or firewall lets nothing through',
       );
     case 'StatelessReset':
       return peer({

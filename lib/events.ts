@@ -97,7 +97,7 @@ class EventQUICConnectionClose extends EventQUICConnection<ErrorQUICConnection> 
 /** The peer opened a stream. */
 class EventQUICConnectionStream extends EventQUICConnection<QUICStream> {}
 
-/** A datagram (RFC 9221) came from the peer. */
+/** A datagram (RFC 9221) came from the peer; it may share memory, as `QUICConnection.datagrams` says. */
 class EventQUICConnectionDatagram extends EventQUICConnection<Uint8Array> {}
 
 /** Kept by name for programs written for `@matrixai/quic`; never dispatched: no event lies on the way of data. */

@@ -93,6 +93,23 @@ onBoth('a server on ::', () => {
     expect([server.host, far.localHost, client.localHost]).toEqual(['::', '::', localHost]);
   });
 
+  test.each(['::1', '0:0:0:0:0:0:0:1', '127.0.0.1'])(
+    'is shown to who judges it by its canonical address: %s',
+    async (host) => {
+      await using server = await serve('::');
+      const judged: unknown[] = [];
+      const verifyCallback = (_certs: Uint8Array[], _ca: Uint8Array[], context: { host: string; port: number }) => {
+        judged.push([context.host, context.port]);
+      return undefined;
+      };
+      const judging = { verifyPeer: true, verifyCallback };
+      await using client = await QUICClient.createQUICClient({ host, port: server.port, config: judging });
+      const at = host === '127.0.0.1' ? host : '::1';
+      expect(judged).toEqual([[at, server.port]]);
+      expect([client.host, client.connection.remoteHost]).toEqual([at, at]);
+    },
+  );
+
   test('with ipv6Only takes nobody from IPv4', async () => {
     await using server = await serve('::', true);
     const dialled = QUICClient.createQUICClient(
