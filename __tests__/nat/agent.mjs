@@ -70,17 +70,31 @@ function serve(end, connection) {
 
 function serveStreams(connection) {
   connection.addEventListener(events.EventQUICConnectionStream.name, async ({ detail: stream }) => {
-    const chunks = stream[Symbol.asyncIterator]();
-    const { value: first } = await chunks.next();
-    const order = JSON.parse(Buffer.from(first).toString());
-    if (order.what === 'echo') await stream.end(first);
-    else if (order.what === 'upload') await stream.end(Buffer.from(await takeIn(stream)));
+    const { line, rest } = await readLine(stream);
+    const order = JSON.parse(line.toString());
+    if (order.what === 'echo') await stream.end(line);
+    else if (order.what === 'upload') await stream.end(Buffer.from(await takeIn(stream, rest)));
     else await giveOut(stream, order.bytes);
   });
 }
 
-async function takeIn(stream) {
-  const hash = createHash('sha256');
+/** The first line of a stream, and what came with it. */
+async function readLine(stream) {
+  let all = Buffer.alloc(0);
+  for (let at = -1; ; at = all.indexOf('\n')) {
+    if (at >= 0) return { line: all.subarray(0, at + 1), rest: all.subarray(at + 1) };
+    const chunk = await stream.read();
+    if (chunk === null) throw new Error('the stream ended within its first line');
+    all = Buffer.concat([all, chunk]);
+  }
+}
+
+function toLine(order) {
+  return Buffer.from(`${JSON.stringify(order)}\n`);
+}
+
+async function takeIn(stream, first) {
+  const hash = createHash('sha256').update(first);
   for await (const chunk of stream) hash.update(chunk);
   return hash.digest('hex');
 }
@@ -133,7 +147,7 @@ async function dial({ end, host, port, id, config = {} }) {
 
 async function echo({ end }) {
   const stream = ends[end].connection.newStream();
-  const order = Buffer.from(JSON.stringify({ what: 'echo' }));
+  const order = toLine({ what: 'echo' });
   await stream.end(order);
   const chunks = [];
   for await (const chunk of stream) chunks.push(chunk);
@@ -143,9 +157,7 @@ async function echo({ end }) {
 /** Sends so many bytes, or, without a number, until `stopped` is set; whether what arrived has the same hash. */
 async function upload({ end, bytes, pauseMs = 0, pauseAt }) {
   const stream = ends[end].connection.newStream();
-  await stream.write(Buffer.from(JSON.stringify({ what: 'upload' })));
-  // The order has to be a chunk of its own.
-  await delivered(ends[end].connection);
+  await stream.write(toLine({ what: 'upload' }));
   const hash = createHash('sha256');
   let sent = 0;
   while (sent < bytes) {
@@ -164,16 +176,9 @@ async function upload({ end, bytes, pauseMs = 0, pauseAt }) {
   return { sent, isSame: Buffer.concat(chunks).toString() === hash.digest('hex') };
 }
 
-/** Resolves when a round trip has been made on another stream. */
-async function delivered(connection) {
-  const stream = connection.newStream();
-  await stream.end(Buffer.from(JSON.stringify({ what: 'echo' })));
-  await takeIn(stream);
-}
-
 async function download({ end, bytes }) {
   const stream = ends[end].connection.newStream();
-  await stream.end(Buffer.from(JSON.stringify({ what: 'download', bytes })));
+  await stream.end(toLine({ what: 'download', bytes }));
   let tail = Buffer.alloc(0);
   let received = 0;
   const hash = createHash('sha256');
