@@ -71,8 +71,10 @@ withLab.each<[what: string, kinds: [Kind, Kind], mtus: [number, number], carried
 withLab('a link that gets narrow in a transfer stops nothing', async () => {
   await using stage = new Stage(['none', 'none']);
   const carried = 1280 - OVERHEAD.v4;
-  const { ends } = await stage.meet(searching);
-  await found(stage, ends, (pmtu) => pmtu === 1500 - OVERHEAD.v4);
+  // The first probe ends the search: quiche begins none anew that isn't over.
+  const largest = 1500 - OVERHEAD.v4;
+  const { ends } = await stage.meet({ ...searching, maxSendUdpPayloadSize: largest });
+  await found(stage, ends, (pmtu) => pmtu === largest);
   stage.lab.slow(1, '20mbit');
   const [one] = stage.agents;
   const [end] = ends;
