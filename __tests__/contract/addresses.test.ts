@@ -100,7 +100,7 @@ onBoth('a server on ::', () => {
       const judged: unknown[] = [];
       const verifyCallback = (_certs: Uint8Array[], _ca: Uint8Array[], context: { host: string; port: number }) => {
         judged.push([context.host, context.port]);
-      return undefined;
+        return undefined;
       };
       const judging = { verifyPeer: true, verifyCallback };
       await using client = await QUICClient.createQUICClient({ host, port: server.port, config: judging });
