@@ -11,7 +11,7 @@ use polykey_quic::quic::connection::{CloseCause, SharedConnection};
 use polykey_quic::quic::endpoint::EndpointSettings;
 use polykey_quic::quic::endpoint::change::Change;
 use polykey_quic::quic::endpoint::limits::{Limits, RetryPolicy};
-use polykey_quic::quic::packet::ID_LENGTH;
+use polykey_quic::quic::packet::{self, ID_LENGTH};
 use polykey_quic::quic::tls::TlsSettings;
 use polykey_quic::quic::{Verification, config::Config};
 
@@ -266,4 +266,43 @@ fn what_a_handshake_told_outlives_the_connection() {
     pair.client.endpoint.close();
     assert!(client.borrow().live().is_err());
     assert_eq!(told(&client), Some(before));
+}
+
+#[test]
+fn what_comes_behind_a_packet_of_a_handshake_that_is_over_is_read() {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    let authority = Authority::new();
+    let mut pair = Pair::new();
+    pair.server
+        .endpoint
+        .listen(shared(authority.config(Verification::Chain)));
+    let sent = Rc::new(RefCell::new(Vec::new()));
+    let seen = sent.clone();
+    pair.up = Box::new(move |burst| {
+        seen.borrow_mut()
+            .extend(burst.iter().map(|datagram| datagram.bytes.clone()));
+        burst
+    });
+    let client = pair.dial(authority.config(Verification::Chain));
+    pair.run();
+    let server = pair.server.accepted();
+    // The client's last flight: sent again where its acknowledgement was lost.
+    let flight = sent
+        .borrow()
+        .iter()
+        .rev()
+        .find(|bytes| packet::is_long(bytes[0]))
+        .cloned();
+    let mut flight = flight.expect("a handshake packet");
+    let layout = packet::coalesced(&flight).expect("well-formed");
+    flight.truncate(layout.short.unwrap_or(flight.len()));
+
+    common::write(&client, 0, b"behind it", true);
+    let mut behind = pair.client.transmit();
+    assert_eq!(behind.len(), 1);
+    behind[0].bytes.splice(0..0, flight);
+    pair.server.receive(&behind);
+    assert_eq!(common::read(&server, 0), (b"behind it".to_vec(), true));
 }

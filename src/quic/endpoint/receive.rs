@@ -98,10 +98,14 @@ impl Endpoint {
             self.hold(key, datagram, info);
             return;
         }
-        if self.feed(key, datagram, layout, info, rebound.is_some()) && rebound.is_some() {
+        let is_coalesced = layout.is_some_and(|layout| layout.short.is_some_and(|offset| offset > 0));
+        let is_read = self.feed(key, datagram, layout, info, is_coalesced || rebound.is_some());
+        if is_read && rebound.is_some() {
             self.follow(key, info.from, from, datagram.len(), now);
         }
-        self.hold_the_rest(key, datagram, layout, info);
+        if is_coalesced {
+            self.keep_the_rest(key, datagram, layout, info, is_read);
+        }
     }
 
     /// Hands a datagram to its connection. With `counts`, answers whether a packet of it was authentic and new.
@@ -149,15 +153,25 @@ impl Endpoint {
         counted > 0
     }
 
-    /// Keeps the 1-RTT packet at the end of a datagram that has just brought the client's certificate.
-    fn hold_the_rest(&mut self, key: usize, datagram: &[u8], layout: Option<Coalesced>, info: quiche::RecvInfo) {
-        if let Some(Coalesced {
-            short: Some(offset), ..
-        }) = layout
-            && offset > 0
-            && self.slots[key].is_judging_client()
-        {
-            self.hold(key, &datagram[offset..], info);
+    /// Sees to the 1-RTT packet at the end of a coalesced datagram. One that came with the client's certificate is held. Where
+    /// quiche has read no packet of the datagram, it gave up at the first, which is of a handshake that is over, or was there
+    /// before; but others have to be processed (RFC 9000 §12.2), and a DATAGRAM frame never comes again.
+    fn keep_the_rest(
+        &mut self,
+        key: usize,
+        datagram: &mut [u8],
+        layout: Option<Coalesced>,
+        info: quiche::RecvInfo,
+        is_read: bool,
+    ) {
+        let Some(rest) = layout.and_then(|layout| datagram.get_mut(layout.short?..)) else {
+            return;
+        };
+        if self.slots[key].is_judging_client() {
+            self.hold(key, rest, info);
+        } else if !is_read {
+            let layout = packet::coalesced(rest);
+            self.feed(key, rest, layout, info, false);
         }
     }
 
