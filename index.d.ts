@@ -708,13 +708,6 @@ export declare class Endpoint {
    */
   receive(data: Uint8Array, layout: Int32Array, count: number): number
   /**
-   * Takes in what has come to a socket, as much as one turn may: first what was handed to it, then what is still there.
-   * Answers like `receive`.
-   */
-  receiveFrom(socket: UdpSocket): number
-  /** Sends to a socket what wants to be sent, as much as one turn may. */
-  flushTo(socket: UdpSocket): Flushed
-  /**
    * Fills `data` and `layout` with datagrams to be sent, as `receive` takes them. Answers how many; call again until
    * there is none. `data` must have room for 1500 bytes.
    */
@@ -827,7 +820,7 @@ export declare class TrustAnchors {
   get unreadable(): number
 }
 
-/** A bound UDP socket, Linux only. An endpoint receives from it and flushes to it. The event loop waits for it. */
+/** A bound UDP socket, Linux only. It runs the turns of an endpoint, on the event loop. */
 export declare class UdpSocket {
   /**
    * Binds a socket. Throws `SocketFailed` where the system refuses, or has no such sockets, or the runtime's event loop
@@ -835,24 +828,30 @@ export declare class UdpSocket {
    */
   static bind(options: UdpSocketOptions): UdpSocket
   /**
-   * Begins to wait for the socket: `ready` is called in each turn of the event loop in which something is there to be
-   * received, or the room that `awaitRoom` asked for. Keeps the process alive, unless `setReferenced` says otherwise.
+   * Runs the turns of an endpoint from now on: takes in what comes and wakes connections whose time has come, tells what
+   * changed, sends what wants to be sent when all that reacts has run, again and again until nothing more has changed.
+   *
+   * `tell` is called with the number of records (see `ChangeKind`) in `changes`, an array of your own; if it is full,
+   * more are told of in the same turn. A text beside it is the end of the socket: close it. Keeps the process alive,
+   * unless `setReferenced` says otherwise; where nothing else does, what is written last wants a `flush`.
    */
-  watch(ready: () => void): void
-  /** Whether `ready` is to be called as well when the socket takes datagrams again. */
-  awaitRoom(forRoom: boolean): void
-  /** Whether a watched socket keeps the process alive. */
+  drive(endpoint: Endpoint, changes: Float64Array, tell: (count: number, death: string | null) => void): void
+  /** Sends what the endpoint wants to send now, as much as one turn may. */
+  flush(): void
+  /** Whether `tell` is to be called with 0, too, at the end of each turn, and of one that comes soon. */
+  setWatched(isWatched: boolean): void
+  /** Whether a driven socket keeps the process alive. */
   setReferenced(isReferenced: boolean): void
   /** Where it is bound. */
   address(): Address
   /** What it did so far. */
   stats(): UdpSocketStats
   /**
-   * Sends one datagram as it is. `host` may name its scope as the system does: `fe80::1%eth0`. Answers 0 if the system
-   * took it, its error number if it refused, and -1 if the datagram is kept until it takes it: `awaitRoom(true)`, and flush.
+   * Sends one datagram as it is, as soon as the system takes it. `host` may name its scope as the system does:
+   * `fe80::1%eth0`. Answers 0, or the system's error number if it refused.
    */
   send(data: Uint8Array, host: string, port: number): number
-  /** Closes it. What isn't sent is dropped, and `ready` is called no more. */
+  /** Closes it. What isn't sent is dropped, and nothing is told any more. */
   close(): void
 }
 
@@ -1313,18 +1312,6 @@ export interface EndpointStats {
   probesUnanswered: number
   /** Of these, answers that nobody waits for. */
   probesUnexpected: number
-}
-
-/** How a flush ended. */
-export declare enum Flushed {
-  /** Nothing is left to be sent. */
-  Done = 0,
-  /** As much was sent as one turn may: let others run, then go on. */
-  More = 1,
-  /** The system takes no more: `awaitRoom(true)`, and go on then. */
-  Blocked = 2,
-  /** The socket is dead. */
-  Dead = 3,
 }
 
 /**

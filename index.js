@@ -850,7 +850,6 @@ module.exports.ConnectionErrorCode = nativeBinding.ConnectionErrorCode
 module.exports.createCertificate = nativeBinding.createCertificate
 module.exports.CryptoError = nativeBinding.CryptoError
 module.exports.derToPem = nativeBinding.derToPem
-module.exports.Flushed = nativeBinding.Flushed
 module.exports.generateKey = nativeBinding.generateKey
 module.exports.HeardKind = nativeBinding.HeardKind
 module.exports.MAX_CONN_ID_LEN = nativeBinding.MAX_CONN_ID_LEN

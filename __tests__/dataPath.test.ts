@@ -1,14 +1,10 @@
-import type { Host, Port, QUICSocketOptions } from '../lib';
-import type { Endpoint, UdpSocket } from '../lib/native';
-import type { TransportOptions } from '../lib/transport/Transport';
+import type { QUICSocketOptions } from '../lib';
 import { spawn } from 'node:child_process';
 import dgram from 'node:dgram';
 import { once } from 'node:events';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { QUICClient, QUICServer, QUICSocket, errors, events } from '../lib';
-import { Flushed } from '../lib/native';
-import DescriptorTransport from '../lib/transport/descriptor';
 import { identity } from './helpers/rawCertificates';
 
 const root = path.join(__dirname, '..');
@@ -253,31 +249,6 @@ describe.each(ways)('$name', ({ options, environment, kind }) => {
     await near.stop();
     await far.stop();
   });
-});
-
-test('whoever waited for room waits no more when there is', async () => {
-  // Bulk is sent turn by turn when a bare datagram finds no room; then there is.
-  const flushed = [Flushed.More, Flushed.Done];
-  const waits: boolean[] = [];
-  let onReady: () => void = () => undefined;
-  const udp = {
-    address: () => ({ host: '127.0.0.1', port: 1 }),
-    watch: (ready: () => void) => void (onReady = ready),
-    awaitRoom: (isWanted: boolean) => void waits.push(isWanted),
-    send: () => -1,
-  };
-  const endpoint = { flushTo: () => flushed.shift(), receiveFrom: () => 0 } as unknown as Endpoint;
-  const transport = new DescriptorTransport(udp as unknown as UdpSocket, { ipv6Only: false } as TransportOptions);
-  const flush = () => transport.flush(endpoint);
-  transport.start({ onReceivable: () => undefined, onUnblocked: flush, onDead: () => undefined });
-  expect(flush()).toBe('blocked');
-  await transport.sendRaw(new Uint8Array(1), '127.0.0.1' as Host, 2 as Port);
-  await new Promise(setImmediate);
-  await new Promise(setImmediate);
-  expect(waits).toEqual([true]);
-  onReady();
-  expect(waits).toEqual([true, false]);
-  expect(flushed).toEqual([]);
 });
 
 /** A program that starts a socket, then does what `source` says, with it and its descriptors. */

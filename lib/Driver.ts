@@ -1,16 +1,14 @@
 import type { DetachedConnection, Endpoint, NativeConfig, NativeConnection } from './native';
-import type { Datagram, Transport, TransportSink } from './transport/Transport';
+import type { DrivingTransport, Transport } from './transport/Transport';
+import type { TurnSink, Turns } from './transport/turns';
 import { CHANGE_STRIDE, ChangeKind } from './native';
-import { LONGEST_DELAY } from './utils/timer';
+import { ScriptedTurns } from './transport/turns';
 
 /**
  * Changes that are told of before those concerned react, and what they have written is sent: so few that the peer has work
  * while we go on, so many that sending pays.
  */
 const MAX_CHANGES = 32;
-
-/** Its reactions are microtasks that cost less than those of `queueMicrotask`, which makes an async resource for each. */
-const resolved = Promise.resolve();
 
 /** A connection, as far as its driver knows it. */
 interface Driven {
@@ -38,30 +36,26 @@ interface DriverHost {
   onDead(error: Error): void;
 }
 
-/**
- * Drives one endpoint over one transport, in turns: take in what came, then walk through what changed, let everybody react,
- * flush and set the timer, again and again until nothing more has changed.
- */
-class Driver implements TransportSink {
+/** Drives one endpoint over one transport, in turns: tells the owners of its connections what changed. */
+class Driver implements TurnSink {
   readonly #endpoint: Endpoint;
-  readonly #transport: Transport;
+  readonly #transport: Transport | DrivingTransport;
+  readonly #turns: Turns;
   readonly #host: DriverHost;
   readonly #changes = new Float64Array(MAX_CHANGES * CHANGE_STRIDE);
   readonly #connections = new Map<number, Driven>();
   readonly #watchers = new Set<() => boolean>();
   #isClosed = false;
-  #isWoken = false;
-  #isReferenced = true;
-  #timer: NodeJS.Timeout | undefined;
-  /** When the timer fires, by `performance.now()`. */
-  #timerAt = Infinity;
 
-  constructor(endpoint: Endpoint, transport: Transport, host: DriverHost) {
+  constructor(endpoint: Endpoint, transport: Transport | DrivingTransport, host: DriverHost) {
     this.#endpoint = endpoint;
     this.#transport = transport;
     this.#host = host;
     endpoint.setChangesBuffer(this.#changes);
-    transport.start(this);
+    this.#turns =
+      'drive' in transport
+        ? transport.drive(endpoint, this.#changes, this)
+        : new ScriptedTurns(endpoint, transport, this);
   }
 
   /** Connections, those that are still saying goodbye included. */
@@ -79,7 +73,8 @@ class Driver implements TransportSink {
   /** Lets a connection go, to be attached to another driver. Throws what the addon refuses. */
   detach(handle: NativeConnection): DetachedConnection {
     // What is to be told of it is told here: there its key is another.
-    for (let count = this.#endpoint.takeChanges(); count > 0; count = this.#endpoint.takeChanges()) this.#walk(count);
+    for (let count = this.#endpoint.takeChanges(); count > 0; count = this.#endpoint.takeChanges())
+      this.onChanges(count);
     const { key } = handle;
     if (key === null) throw new Error('the connection has ended');
     const detached = this.#endpoint.detach(key);
@@ -112,37 +107,29 @@ class Driver implements TransportSink {
     }
   }
 
-  /**
-   * Something may want to be sent. Flushes once, when all that reacts to this turn has run: a microtask comes after the
-   * promises resolved so far, and the tick it asks for after whatever those do.
-   */
+  /** Something may want to be sent: it is, when all that reacts to this turn has run. */
   wake(): void {
-    if (this.#isWoken || this.#isClosed) return;
-    this.#isWoken = true;
-    void resolved.then(this.#flushNextTick);
+    this.#turns.wake();
   }
 
   /** Calls `check` at the end of each turn until it answers true. */
   watch(check: () => boolean): void {
     this.#watchers.add(check);
-    this.wake();
+    if (!this.#isClosed) this.#turns.setWatched(true);
   }
 
   setReferenced(isReferenced: boolean): void {
-    this.#isReferenced = isReferenced;
-    this.#transport.setReferenced(isReferenced);
-    if (isReferenced) this.#timer?.ref();
-    else this.#timer?.unref();
+    this.#turns.setReferenced(isReferenced);
   }
 
   /** Sends what waits, then lets go of everything, without a close frame for connections that are still open. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
-    this.#transport.flush(this.#endpoint);
+    this.#turns.flush();
     this.#check();
-    this.#transport.flush(this.#endpoint);
+    this.#turns.flush();
     this.#isClosed = true;
-    clearTimeout(this.#timer);
+    this.#turns.stop();
     const connections = [...this.#connections.values()];
     this.#connections.clear();
     for (const connection of connections) connection.onDriverClosed();
@@ -151,53 +138,7 @@ class Driver implements TransportSink {
     await this.#transport.close();
   }
 
-  onReceivable(first: Datagram | null): void {
-    this.#walk(this.#transport.receive(this.#endpoint, first));
-    this.wake();
-  }
-
-  onUnblocked(): void {
-    this.wake();
-  }
-
-  onDead(error: Error): void {
-    this.#host.onDead(error);
-  }
-
-  readonly #onTimer = (): void => {
-    this.#timer = undefined;
-    this.#timerAt = Infinity;
-    if (this.#endpoint.timeout() > 0) {
-      this.#setTimer();
-      return;
-    }
-    this.#walk(this.#endpoint.onTimeout());
-    this.wake();
-  };
-
-  readonly #flushNextTick = (): void => {
-    process.nextTick(this.#flush);
-  };
-
-  readonly #flush = (): void => {
-    this.#isWoken = false;
-    if (this.#isClosed) return;
-    this.#transport.flush(this.#endpoint);
-    const count = this.#endpoint.takeChanges();
-    this.#walk(count);
-    // What was written in that walk goes out first: another flush follows.
-    if (count === 0) this.#check();
-    this.#setTimer();
-  };
-
-  #check(): void {
-    for (const check of this.#watchers) {
-      if (check()) this.#watchers.delete(check);
-    }
-  }
-
-  /** Walks through records of the addon. If there are more, they are told of after a flush. */
-  #walk(count: number): void {
+  onChanges(count: number): void {
     for (let at = 0; at < count * CHANGE_STRIDE; at += CHANGE_STRIDE) {
       // A listener may have stopped the socket.
       if (this.#isClosed) return;
@@ -205,7 +146,21 @@ class Driver implements TransportSink {
       const kind: ChangeKind = this.#changes[at];
       this.#route(kind, this.#changes[at + 1], this.#changes[at + 2]);
     }
-    if (count > 0) this.wake();
+  }
+
+  onSettled(): void {
+    this.#check();
+    if (this.#watchers.size === 0) this.#turns.setWatched(false);
+  }
+
+  onDead(error: Error): void {
+    this.#host.onDead(error);
+  }
+
+  #check(): void {
+    for (const check of this.#watchers) {
+      if (check()) this.#watchers.delete(check);
+    }
   }
 
   #route(kind: ChangeKind, key: number, value: number): void {
@@ -240,18 +195,6 @@ class Driver implements TransportSink {
       this.#host.onLost(error);
       return undefined;
     }
-  }
-
-  /** Sees to it that a timer fires when the endpoint wants; one that fires too early does no harm. */
-  #setTimer(): void {
-    const ms = this.#isClosed ? -1 : this.#endpoint.timeout();
-    if (ms < 0) return;
-    const at = performance.now() + ms;
-    if (this.#timer !== undefined && this.#timerAt <= at) return;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(this.#onTimer, Math.min(ms, LONGEST_DELAY));
-    this.#timerAt = at;
-    if (!this.#isReferenced) this.#timer.unref();
   }
 }
 

@@ -1,6 +1,14 @@
 import type { Driven, DriverHost } from './Driver';
 import type { EndpointOptions, EndpointStats, NativeConfig, NativeConnection } from './native';
-import type { BoundAddress, OpenTransport, Transport, TransportOptions, TransportStats } from './transport/Transport';
+import type {
+  BoundAddress,
+  BoundTransport,
+  DrivingTransport,
+  OpenTransport,
+  Transport,
+  TransportOptions,
+  TransportStats,
+} from './transport/Transport';
 import type { TransportChoice } from './transport/open';
 import type { ObserveOptions } from './observe';
 import type { PunchOptions, PunchResult, PunchStats } from './punch';
@@ -80,7 +88,7 @@ interface Admitter extends SocketUser {
 /** Whom to send to: the addresses of one name, the preferred first. */
 type Target = { hosts: readonly [Host, ...Host[]]; port: Port };
 
-type Running = { endpoint: Endpoint; transport: Transport; driver: Driver; probing: Probing };
+type Running = { endpoint: Endpoint; transport: BoundTransport; driver: Driver; probing: Probing };
 
 /** One UDP socket, which carries one server and any number of clients. Can be started and stopped again and again. */
 class QUICSocket extends Emitter implements AsyncDisposable {
@@ -346,7 +354,12 @@ class QUICSocket extends Emitter implements AsyncDisposable {
     return this.#expectRunning().transport.address;
   }
 
-  async #open(options: { host?: string; port?: number; reuseAddr?: boolean; ipv6Only?: boolean }): Promise<Transport> {
+  async #open(options: {
+    host?: string;
+    port?: number;
+    reuseAddr?: boolean;
+    ipv6Only?: boolean;
+  }): Promise<Transport | DrivingTransport> {
     const { host = '::', reuseAddr = false, ipv6Only = false } = options;
     const port = address.toPort(options.port ?? 0);
     const [resolved] = await address.resolveHost(host, this.resolveHostname);
@@ -368,7 +381,7 @@ class QUICSocket extends Emitter implements AsyncDisposable {
     }
   }
 
-  #run(endpoint: Endpoint, transport: Transport): Running {
+  #run(endpoint: Endpoint, transport: Transport | DrivingTransport): Running {
     endpoint.setLocalAddress(transport.address.host, transport.address.port);
     const driver = new Driver(endpoint, transport, this.#driverHost());
     driver.setReferenced(this.#isReferenced);

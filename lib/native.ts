@@ -13,9 +13,8 @@ import type {
 } from '../index.js';
 import * as addon from '../index.js';
 
-const { ChangeKind, Config: NativeConfig, Endpoint, Flushed, UdpSocket, setLogger } = addon;
+const { ChangeKind, Config: NativeConfig, Endpoint, UdpSocket, setLogger } = addon;
 type ChangeKind = addon.ChangeKind;
-type Flushed = addon.Flushed;
 type UdpSocket = addon.UdpSocket;
 type NativeConfig = addon.Config;
 type Endpoint = addon.Endpoint;
@@ -150,7 +149,6 @@ export {
   ChangeKind,
   CryptoError,
   Endpoint,
-  Flushed,
   NativeConfig,
   UdpSocket,
   setLogger,

@@ -1,5 +1,6 @@
 import type { Endpoint } from '../native';
 import type { Host, Port, SocketType } from '../types';
+import type { TurnSink, Turns } from './turns';
 
 /** Where a transport is bound. */
 type BoundAddress = { host: Host; port: Port; type: SocketType };
@@ -31,6 +32,16 @@ type TransportStats = {
   sendsFailed: number;
 };
 
+/** What all transports have. */
+interface BoundTransport {
+  readonly address: BoundAddress;
+  readonly stats: TransportStats;
+  /** Sends one datagram as it is; rejects with the system's error. */
+  sendRaw(bytes: Uint8Array, host: Host, port: Port): Promise<void>;
+  /** Frees the address. After it nothing is told. */
+  close(): Promise<void>;
+}
+
 /** What a transport tells whoever drives it. */
 interface TransportSink {
   /**
@@ -44,25 +55,35 @@ interface TransportSink {
   onDead(error: Error): void;
 }
 
-/** Moves datagrams between an endpoint and the world. It alone knows whether by descriptor, dgram or memory. */
-interface Transport {
-  readonly address: BoundAddress;
-  readonly stats: TransportStats;
+/** Moves datagrams between an endpoint and the world. It alone knows whether by dgram, or memory, or anything else. */
+interface Transport extends BoundTransport {
   /** Begins to tell `sink` what comes. */
   start(sink: TransportSink): void;
   /** Hands what has come to the endpoint; answers how many change records it wrote. */
   receive(endpoint: Endpoint, first: Datagram | null): number;
   /** Sends what the endpoint has to send. `'blocked'`: not all of it; `onUnblocked` will say when to go on. */
   flush(endpoint: Endpoint): 'done' | 'blocked';
-  /** Sends one datagram as it is; rejects with the system's error. */
-  sendRaw(bytes: Uint8Array, host: Host, port: Port): Promise<void>;
   /** Whether the transport keeps the process alive. */
   setReferenced(isReferenced: boolean): void;
-  /** Frees the address. After it nothing is told. */
-  close(): Promise<void>;
+}
+
+/** A transport that runs the turns of its endpoint itself. */
+interface DrivingTransport extends BoundTransport {
+  /** Runs them from now on, and tells `sink` of changes, whose records it writes to `changes`. */
+  drive(endpoint: Endpoint, changes: Float64Array, sink: TurnSink): Turns;
 }
 
 /** Binds a transport. Rejects with the system's error. */
 type OpenTransport = (options: TransportOptions) => Promise<Transport>;
 
-export type { BoundAddress, Datagram, TransportOptions, TransportStats, TransportSink, Transport, OpenTransport };
+export type {
+  BoundAddress,
+  BoundTransport,
+  Datagram,
+  DrivingTransport,
+  OpenTransport,
+  Transport,
+  TransportOptions,
+  TransportSink,
+  TransportStats,
+};

@@ -1,20 +1,15 @@
 import type { Endpoint } from '../native';
 import type { Host, Port } from '../types';
-import type { BoundAddress, Transport, TransportOptions, TransportSink, TransportStats } from './Transport';
+import type { BoundAddress, DrivingTransport, TransportOptions, TransportStats } from './Transport';
+import type { TurnSink, Turns } from './turns';
 import { getSystemErrorName } from 'node:util';
-import { Flushed, UdpSocket } from '../native';
+import { UdpSocket } from '../native';
 import { socketType, toCanonicalIP } from '../utils/address';
 
-/**
- * The fast transport, Linux only: the addon has the socket, takes what has come and sends in bursts; the event loop waits
- * for it.
- */
-class DescriptorTransport implements Transport {
+/** The fast transport, Linux only: the addon has the socket and runs the turns, on the event loop, which waits for it. */
+class DescriptorTransport implements DrivingTransport {
   readonly address: BoundAddress;
   readonly #udp: UdpSocket;
-  #sink: TransportSink | undefined;
-  /** Why a flush has to wait: for the next turn, for room in the socket, or for nothing any more. */
-  #pause: 'turn' | 'room' | 'dead' | undefined;
   #lastStats: TransportStats | undefined;
 
   /** Binds a socket. `undefined` where the system can't: perhaps dgram can, or says why not. */
@@ -38,77 +33,19 @@ class DescriptorTransport implements Transport {
     return this.#lastStats ?? this.#readStats();
   }
 
-  start(sink: TransportSink): void {
-    this.#sink = sink;
-    this.#udp.watch(this.#onReady);
-  }
-
-  receive(endpoint: Endpoint): number {
-    return endpoint.receiveFrom(this.#udp);
-  }
-
-  flush(endpoint: Endpoint): 'done' | 'blocked' {
-    if (this.#pause !== undefined) return 'blocked';
-    switch (endpoint.flushTo(this.#udp)) {
-      case Flushed.Done:
-        return 'done';
-      case Flushed.More:
-        this.#pause = 'turn';
-        setImmediate(this.#onTurn);
-        return 'blocked';
-      case Flushed.Blocked:
-        this.#awaitRoom();
-        return 'blocked';
-      case Flushed.Dead:
-        this.#die();
-        return 'blocked';
-    }
+  drive(endpoint: Endpoint, changes: Float64Array, sink: TurnSink): Turns {
+    return new NativeTurns(this.#udp, endpoint, changes, sink);
   }
 
   async sendRaw(bytes: Uint8Array, host: Host, port: Port): Promise<void> {
     const outcome = this.#udp.send(bytes, host, port);
-    if (outcome > 0) throw sendError(outcome, host, port);
-    if (outcome < 0) this.#awaitRoom();
-  }
-
-  setReferenced(isReferenced: boolean): void {
-    this.#udp.setReferenced(isReferenced);
+    if (outcome !== 0) throw sendError(outcome, host, port);
   }
 
   close(): Promise<void> {
-    this.#sink = undefined;
     this.#lastStats = this.#readStats();
     this.#udp.close();
     return Promise.resolve();
-  }
-
-  readonly #onReady = (): void => {
-    if (this.#pause === 'room') {
-      this.#udp.awaitRoom(false);
-      this.#resume();
-    }
-    this.#sink?.onReceivable(null);
-  };
-
-  readonly #onTurn = (): void => {
-    // Somebody may wait for room by now, which is not for the turn to end.
-    if (this.#pause === 'turn') this.#resume();
-  };
-
-  #awaitRoom(): void {
-    if (this.#pause === 'dead') return;
-    this.#pause = 'room';
-    this.#udp.awaitRoom(true);
-  }
-
-  #resume(): void {
-    this.#pause = undefined;
-    this.#sink?.onUnblocked();
-  }
-
-  #die(): void {
-    this.#pause = 'dead';
-    queueMicrotask(() => this.#sink?.onDead(new Error('the socket was closed by somebody else')));
   }
 
   #readStats(): TransportStats {
@@ -121,6 +58,51 @@ class DescriptorTransport implements Transport {
       datagramsSent: sent,
       sendsFailed: failed,
     };
+  }
+}
+
+/** Turns by the addon: it knows what wants to be sent, and when. */
+class NativeTurns implements Turns {
+  readonly #udp: UdpSocket;
+  #isReferenced = true;
+  #isWoken = false;
+  #isStopped = false;
+
+  constructor(udp: UdpSocket, endpoint: Endpoint, changes: Float64Array, sink: TurnSink) {
+    this.#udp = udp;
+    udp.drive(endpoint, changes, (count, death) => {
+      if (this.#isStopped) return;
+      if (death !== null) sink.onDead(new Error(death));
+      else if (count > 0) sink.onChanges(count);
+      else sink.onSettled();
+    });
+  }
+
+  /** Its turn comes before the event loop waits; a loop that nothing keeps alive doesn't. */
+  wake(): void {
+    if (this.#isReferenced || this.#isWoken || this.#isStopped) return;
+    this.#isWoken = true;
+    process.nextTick(() => {
+      this.#isWoken = false;
+      if (!this.#isStopped) this.flush();
+    });
+  }
+
+  flush(): void {
+    this.#udp.flush();
+  }
+
+  setWatched(isWatched: boolean): void {
+    this.#udp.setWatched(isWatched);
+  }
+
+  setReferenced(isReferenced: boolean): void {
+    this.#isReferenced = isReferenced;
+    this.#udp.setReferenced(isReferenced);
+  }
+
+  stop(): void {
+    this.#isStopped = true;
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Transport, TransportOptions } from './Transport';
+import type { DrivingTransport, Transport, TransportOptions } from './Transport';
 import DescriptorTransport from './descriptor';
 import DgramTransport from './dgram';
 
@@ -6,7 +6,7 @@ import DgramTransport from './dgram';
 type TransportChoice = 'auto' | 'portable';
 
 /** Binds a socket, the best there is. Rejects with the system's error. */
-function openTransport(options: TransportOptions, choice: TransportChoice): Promise<Transport> {
+function openTransport(options: TransportOptions, choice: TransportChoice): Promise<Transport | DrivingTransport> {
   const fast = choice === 'portable' ? undefined : DescriptorTransport.open(options);
   return fast === undefined ? DgramTransport.open(options) : Promise.resolve(fast);
 }

@@ -1,5 +1,8 @@
 //! `Endpoint`: drives many connections over one socket of its owner.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use napi::bindgen_prelude::{Buffer, Float64Array, Uint8Array};
 use napi_derive::napi;
 
@@ -10,7 +13,6 @@ use super::config::Config;
 use super::connection::Connection;
 use super::error::{Code, Error, Result, catch, invalid_argument};
 use super::number;
-use super::socket::{Flushed, UdpSocket};
 use crate::quic::datagrams::Batch;
 use crate::quic::endpoint::limits::{Limits, RetryPolicy};
 use crate::quic::endpoint::{self, EndpointSettings, Epoch};
@@ -181,6 +183,9 @@ pub struct EndpointStats {
     pub probes_unexpected: f64,
 }
 
+/// An endpoint, shared with the turns of its socket. Nobody calls JavaScript while it is borrowed.
+pub type SharedEndpoint = Rc<RefCell<endpoint::Endpoint>>;
+
 /// Drives many connections over one socket: routes datagrams, accepts newcomers, keeps timers. It has no socket: its owner
 /// hands it what was received and sends what it hands out.
 ///
@@ -188,7 +193,7 @@ pub struct EndpointStats {
 /// connections' own handles) call `transmit` until it answers 0, and then `timeout` to set a timer for `onTimeout`.
 #[napi]
 pub struct Endpoint {
-    inner: endpoint::Endpoint,
+    pub(super) inner: SharedEndpoint,
     changes: Option<Float64Array>,
     retry_threshold: usize,
 }
@@ -210,7 +215,7 @@ impl Endpoint {
         };
         let inner = catch(|| endpoint::Endpoint::new(settings, epoch()))?;
         Ok(Self {
-            inner,
+            inner: Rc::new(RefCell::new(inner)),
             changes: None,
             retry_threshold,
         })
@@ -220,20 +225,20 @@ impl Endpoint {
     #[napi]
     pub fn set_local_address(&mut self, host: String, port: f64) -> Result<()> {
         let local = address::parse(&host, port)?;
-        self.inner.set_local_address(local);
+        self.inner.borrow_mut().set_local_address(local);
         Ok(())
     }
 
     /// Sets when newcomers must prove their address by a Retry.
     #[napi]
     pub fn set_retry(&mut self, retry: Retry) {
-        self.inner.set_retry(policy(retry, self.retry_threshold));
+        self.inner.borrow_mut().set_retry(policy(retry, self.retry_threshold));
     }
 
     /// Changes the secret behind the Retry tokens, any length: tokens under way become invalid.
     #[napi]
     pub fn set_token_key(&mut self, secret: &[u8]) -> Result<()> {
-        Ok(self.inner.set_token_key(secret)?)
+        Ok(self.inner.borrow_mut().set_token_key(secret)?)
     }
 
     /// Changes the secret behind connection ids and stateless reset tokens, 16 bytes or more. Throws `Limit` while there
@@ -241,19 +246,19 @@ impl Endpoint {
     #[napi]
     pub fn set_stateless_reset_key(&mut self, secret: &[u8]) -> Result<()> {
         check_reset_key(secret)?;
-        Ok(self.inner.set_stateless_reset_key(secret)?)
+        Ok(self.inner.borrow_mut().set_stateless_reset_key(secret)?)
     }
 
     /// Accepts newcomers with this configuration from now on; those already accepted keep theirs: `accepted` names them.
     #[napi]
     pub fn listen(&mut self, config: &Config) {
-        self.inner.listen(config.shared());
+        self.inner.borrow_mut().listen(config.shared());
     }
 
     /// Accepts newcomers no more: their packets are strays. Those whose handshake isn't complete are refused.
     #[napi]
     pub fn unlisten(&mut self) {
-        self.inner.unlisten(now());
+        self.inner.borrow_mut().unlisten(now());
     }
 
     /// Dials a literal address. `serverName` is what the server's certificate is checked for, a name or an address, where
@@ -269,33 +274,38 @@ impl Endpoint {
     ) -> Result<Connection> {
         let peer = address::parse(&host, port)?;
         let shared = config.shared();
-        catch(|| self.inner.connect(&shared, server_name.as_deref(), peer, now())).map(Connection::from_shared)
+        catch(|| {
+            self.inner
+                .borrow_mut()
+                .connect(&shared, server_name.as_deref(), peer, now())
+        })
+        .map(Connection::from_shared)
     }
 
     /// A handle on the connection with this key. Throws `UnknownConnection`.
     #[napi]
     pub fn connection(&self, key: f64) -> Result<Connection> {
         let key = number::size("key", key, number::ANY)?;
-        Ok(Connection::from_shared(self.inner.connection(key)?))
+        Ok(Connection::from_shared(self.inner.borrow().connection(key)?))
     }
 
     /// The keys of all connections that were accepted and aren't gone, those that no record of changes has told of yet among
     /// them.
     #[napi]
     pub fn accepted(&self) -> Vec<f64> {
-        self.inner.accepted().map(|key| key as f64).collect()
+        self.inner.borrow().accepted().map(|key| key as f64).collect()
     }
 
     /// The number of a literal address in `receive` and `transmit`, valid until `resetAddresses`.
     #[napi]
     pub fn intern_address(&mut self, host: String, port: f64) -> Result<u32> {
-        Ok(self.inner.addresses.number(address::parse(&host, port)?))
+        Ok(self.inner.borrow_mut().addresses.number(address::parse(&host, port)?))
     }
 
     /// The address with this number. Throws `InvalidArgument` if there is none.
     #[napi]
     pub fn address(&self, id: f64) -> Result<Address> {
-        let found = self.inner.addresses.address(number::u32("address", id)?);
+        let found = self.inner.borrow().addresses.address(number::u32("address", id)?);
         found
             .map(Address::from)
             .ok_or_else(|| invalid_argument("address", "was given no number"))
@@ -304,7 +314,7 @@ impl Endpoint {
     /// Forgets the numbers of all addresses, so that strangers can't fill memory with theirs.
     #[napi]
     pub fn reset_addresses(&mut self) {
-        self.inner.addresses.clear();
+        self.inner.borrow_mut().addresses.clear();
     }
 
     /// Takes datagrams in: `count` entries of `layout`, each offset, length and address number, over `data`, which is
@@ -313,24 +323,8 @@ impl Endpoint {
     #[napi]
     pub fn receive(&mut self, data: Uint8ArraySlice, layout: &[i32], count: f64) -> Result<u32> {
         let count = number::size("count", count, number::ANY_U32)?;
-        catch(|| self.inner.receive(data, layout, count, now()))?;
+        catch(|| self.inner.borrow_mut().receive(data, layout, count, now()))?;
         self.take_changes()
-    }
-
-    /// Takes in what has come to a socket, as much as one turn may: first what was handed to it, then what is still there.
-    /// Answers like `receive`.
-    #[napi]
-    pub fn receive_from(&mut self, socket: &mut UdpSocket) -> Result<u32> {
-        let driver = socket.open()?;
-        catch(|| driver.receive(&mut self.inner, now()))?;
-        self.take_changes()
-    }
-
-    /// Sends to a socket what wants to be sent, as much as one turn may.
-    #[napi]
-    pub fn flush_to(&mut self, socket: &mut UdpSocket) -> Result<Flushed> {
-        let driver = socket.open()?;
-        catch(|| -> Result<Flushed> { Ok(driver.flush(&mut self.inner, now()).into()) })
     }
 
     /// Fills `data` and `layout` with datagrams to be sent, as `receive` takes them. Answers how many; call again until
@@ -339,7 +333,7 @@ impl Endpoint {
     pub fn transmit(&mut self, data: Uint8ArraySlice, layout: Int32ArraySlice) -> Result<u32> {
         catch(|| -> Result<u32> {
             let mut batch = Batch::new(data, layout);
-            self.inner.transmit(&mut batch, now());
+            self.inner.borrow_mut().transmit(&mut batch, now());
             Ok(batch.count() as u32)
         })
     }
@@ -347,13 +341,13 @@ impl Endpoint {
     /// Says that a datagram handed out by `transmit` could not be sent: counted, and a loss on its path.
     #[napi]
     pub fn send_failed(&mut self) {
-        self.inner.send_failed();
+        self.inner.borrow_mut().send_failed();
     }
 
     /// In how many milliseconds, rounded up, `onTimeout` wants to be called; -1 for never.
     #[napi]
     pub fn timeout(&self) -> f64 {
-        let Some(deadline) = self.inner.next_timeout() else {
+        let Some(deadline) = self.inner.borrow().next_timeout() else {
             return -1.0;
         };
         let left = deadline.saturating_duration_since(now());
@@ -364,7 +358,7 @@ impl Endpoint {
     #[napi]
     pub fn on_timeout(&mut self) -> Result<u32> {
         catch(|| -> Result<()> {
-            self.inner.on_timeout(now());
+            self.inner.borrow_mut().on_timeout(now());
             Ok(())
         })?;
         self.take_changes()
@@ -393,26 +387,13 @@ impl Endpoint {
                 "call setChangesBuffer first".to_owned(),
             ));
         };
-        // SAFETY: the owner reads the buffer between calls, on this thread.
-        let buffer = unsafe { buffer.as_mut() };
-        let capacity = buffer.len() / RECORD;
-        let mut count = 0;
-        for (place, change) in buffer
-            .chunks_exact_mut(RECORD)
-            .zip(self.inner.take_changes().take(capacity))
-        {
-            for (number, part) in place.iter_mut().zip(change.record()) {
-                *number = part as f64;
-            }
-            count += 1;
-        }
-        Ok(count)
+        Ok(write_changes(&mut self.inner.borrow_mut(), buffer))
     }
 
     /// The next datagram that was nobody's, or null.
     #[napi]
     pub fn take_stray(&mut self) -> Option<StrayDatagram> {
-        let (bytes, from) = self.inner.take_stray()?;
+        let (bytes, from) = self.inner.borrow_mut().take_stray()?;
         let Address { host, port } = from.into();
         Some(StrayDatagram {
             data: bytes.into(),
@@ -424,23 +405,26 @@ impl Endpoint {
     /// Drops the stray datagrams that wait, since nobody wants them.
     #[napi]
     pub fn drop_strays(&mut self) {
-        self.inner.drop_strays();
+        self.inner.borrow_mut().drop_strays();
     }
 
     /// Keeps up to so many stray datagrams for `takeStray`; with 0 they are counted and dropped.
     #[napi]
     pub fn set_max_strays(&mut self, count: f64) -> Result<()> {
-        self.inner.keep_strays(number::size("maxStrays", count, number::ANY)?);
+        self.inner
+            .borrow_mut()
+            .keep_strays(number::size("maxStrays", count, number::ANY)?);
         Ok(())
     }
 
     /// What happened so far.
     #[napi]
     pub fn stats(&self) -> EndpointStats {
-        let stats = &self.inner.stats;
+        let endpoint = self.inner.borrow();
+        let stats = &endpoint.stats;
         EndpointStats {
-            connections: self.inner.len() as f64,
-            half_open: self.inner.half_open() as f64,
+            connections: endpoint.len() as f64,
+            half_open: endpoint.half_open() as f64,
             received: stats.received as f64,
             received_bytes: stats.received_bytes as f64,
             transmitted: stats.transmitted as f64,
@@ -479,7 +463,7 @@ impl Endpoint {
     /// no more; `takeChanges` tells what was closed.
     #[napi]
     pub fn close(&mut self) {
-        self.inner.close();
+        self.inner.borrow_mut().close();
     }
 }
 
@@ -530,6 +514,24 @@ fn policy(retry: Retry, threshold: usize) -> RetryPolicy {
         Retry::Always => RetryPolicy::Always,
         Retry::Never => RetryPolicy::Never,
     }
+}
+
+/// Writes what has changed into a buffer; answers how many records, fewer than there are if it is full.
+pub(super) fn write_changes(endpoint: &mut endpoint::Endpoint, buffer: &mut Float64Array) -> u32 {
+    // SAFETY: its owner reads the buffer between calls, on this thread.
+    let buffer = unsafe { buffer.as_mut() };
+    let capacity = buffer.len() / RECORD;
+    let mut count = 0;
+    for (place, change) in buffer
+        .chunks_exact_mut(RECORD)
+        .zip(endpoint.take_changes().take(capacity))
+    {
+        for (number, part) in place.iter_mut().zip(change.record()) {
+            *number = part as f64;
+        }
+        count += 1;
+    }
+    count
 }
 
 fn epoch() -> Epoch {

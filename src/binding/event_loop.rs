@@ -1,6 +1,6 @@
-//! Waits for a descriptor on JavaScript's own event loop: by libuv's `uv_poll_t`, which Node exports to its addons
-//! (<https://docs.libuv.org/en/v1.x/poll.html>). No thread, so no change of context between a datagram and whoever waits
-//! for it.
+//! Waits on JavaScript's own event loop: by libuv, which Node exports to its addons
+//! (<https://docs.libuv.org/en/v1.x/design.html#the-i-o-loop>). No thread, so no change of context between a datagram and
+//! whoever waits for it.
 
 use std::cell::{Cell, UnsafeCell};
 use std::ffi::{c_int, c_void};
@@ -8,17 +8,19 @@ use std::io;
 use std::ptr;
 use std::rc::Rc;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use libloading::Library;
-use napi::bindgen_prelude::{Function, JsValue, Unknown};
 use napi::{Env, sys};
 
 type UvHandle = *mut c_void;
-type OnEvent = unsafe extern "C" fn(UvHandle, c_int, c_int);
-type OnClosed = unsafe extern "C" fn(UvHandle);
+type OnPoll = unsafe extern "C" fn(UvHandle, c_int, c_int);
+type OnTurn = unsafe extern "C" fn(UvHandle);
 
 /// libuv's numbers, the same in all of its first major version.
 const UV_POLL: c_int = 8;
+const UV_PREPARE: c_int = 9;
+const UV_TIMER: c_int = 13;
 const UV_READABLE: c_int = 1;
 const UV_WRITABLE: c_int = 2;
 
@@ -28,8 +30,12 @@ struct Libuv {
     handle_get_data: unsafe extern "C" fn(UvHandle) -> *mut c_void,
     handle_set_data: unsafe extern "C" fn(UvHandle, *mut c_void),
     poll_init: unsafe extern "C" fn(*mut sys::uv_loop_s, UvHandle, c_int) -> c_int,
-    poll_start: unsafe extern "C" fn(UvHandle, c_int, OnEvent) -> c_int,
-    close: unsafe extern "C" fn(UvHandle, OnClosed),
+    poll_start: unsafe extern "C" fn(UvHandle, c_int, OnPoll) -> c_int,
+    prepare_init: unsafe extern "C" fn(*mut sys::uv_loop_s, UvHandle) -> c_int,
+    prepare_start: unsafe extern "C" fn(UvHandle, OnTurn) -> c_int,
+    timer_init: unsafe extern "C" fn(*mut sys::uv_loop_s, UvHandle) -> c_int,
+    timer_start: unsafe extern "C" fn(UvHandle, OnTurn, u64, u64) -> c_int,
+    close: unsafe extern "C" fn(UvHandle, OnTurn),
     reference: unsafe extern "C" fn(UvHandle),
     unreference: unsafe extern "C" fn(UvHandle),
 }
@@ -51,6 +57,10 @@ impl Libuv {
                 handle_set_data: *program.get(b"uv_handle_set_data\0").ok()?,
                 poll_init: *program.get(b"uv_poll_init\0").ok()?,
                 poll_start: *program.get(b"uv_poll_start\0").ok()?,
+                prepare_init: *program.get(b"uv_prepare_init\0").ok()?,
+                prepare_start: *program.get(b"uv_prepare_start\0").ok()?,
+                timer_init: *program.get(b"uv_timer_init\0").ok()?,
+                timer_start: *program.get(b"uv_timer_start\0").ok()?,
                 close: *program.get(b"uv_close\0").ok()?,
                 reference: *program.get(b"uv_ref\0").ok()?,
                 unreference: *program.get(b"uv_unref\0").ok()?,
@@ -76,216 +86,251 @@ pub fn is_supported() -> bool {
     Libuv::get().is_some()
 }
 
-/// Waits for a descriptor, from the start for what comes. Dropped, it calls no more; drop it before the descriptor.
-pub struct Poll {
-    watcher: Rc<Watcher>,
+/// Whom the event loop calls, outside of any call of JavaScript. None of these may panic.
+pub trait Listener: 'static {
+    /// Something has come, or there is the room that was asked for (`is_writable`). Called for as long as that is so.
+    fn on_ready(&self, hooks: &Hooks, is_writable: bool);
+    /// The time of the alarm has come.
+    fn on_alarm(&self, hooks: &Hooks);
+    /// The loop is about to wait: all that was ready has been called.
+    fn before_wait(&self, hooks: &Hooks);
+    /// None of these is called any more: the environment may go.
+    fn on_closed(&self);
 }
 
-impl Poll {
-    /// Begins to wait. `ready` is called whenever something has come, or there is the room that was asked for, for as long
-    /// as that is so. Keeps the process alive, unless `set_referenced` says otherwise.
-    pub fn new(env: Env, descriptor: c_int, ready: &Function<'_, (), Unknown<'_>>) -> io::Result<Self> {
-        let libuv = Libuv::get().ok_or(io::ErrorKind::Unsupported)?;
-        let watcher = Rc::new(Watcher::new(libuv, env.raw(), ready)?);
-        // SAFETY: all happens on the thread of this environment, whose loop lives longer than the handle: the hook closes
-        // it before. The handle's memory and what its data points at are freed when libuv is done with both, in `on_closed`.
-        unsafe {
-            let mut uv_loop = ptr::null_mut();
-            check(sys::napi_get_uv_event_loop(watcher.env, &raw mut uv_loop))?;
-            let failure = (libuv.poll_init)(uv_loop, watcher.handle(), descriptor);
-            if failure != 0 {
-                return Err(io::Error::from_raw_os_error(-failure));
-            }
-            let data = Rc::into_raw(watcher.clone()).cast_mut().cast();
-            (libuv.handle_set_data)(watcher.handle(), data);
-            watcher.is_open.set(true);
-            let mut hook = ptr::null_mut();
-            let status = sys::napi_add_async_cleanup_hook(watcher.env, Some(on_teardown), data, &raw mut hook);
-            watcher.hook.set(hook);
-            // From here on it closes the handle when it is dropped.
-            let poll = Self { watcher };
-            check(status)?;
-            poll.watcher.wait_for(UV_READABLE)?;
-            Ok(poll)
-        }
-    }
-
-    /// Waits for room as well, or no more.
-    pub fn set_for_room(&self, for_room: bool) -> io::Result<()> {
-        let room = if for_room { UV_WRITABLE } else { 0 };
-        self.watcher.wait_for(UV_READABLE | room)
-    }
-
-    /// Whether it keeps the process alive.
-    pub fn set_referenced(&self, is_referenced: bool) {
-        let libuv = self.watcher.libuv;
-        let set = if is_referenced {
-            libuv.reference
-        } else {
-            libuv.unreference
-        };
-        // SAFETY: the handle is initialised, and its memory is ours.
-        unsafe { set(self.watcher.handle()) }
-    }
+/// A descriptor, an alarm, and the moment before the loop waits, watched for one listener from now until this is dropped.
+/// Drop it before the descriptor is closed.
+pub struct Watch<L: Listener> {
+    shared: Rc<Shared<L>>,
 }
 
-impl Drop for Poll {
-    fn drop(&mut self) {
-        self.watcher.close();
-    }
-}
-
-/// What libuv knows us by.
-struct Watcher {
+/// What a listener can ask for.
+pub struct Hooks {
     libuv: &'static Libuv,
-    /// The `uv_poll_t`.
-    memory: Box<[UnsafeCell<u64>]>,
-    env: sys::napi_env,
-    ready: Cell<sys::napi_ref>,
-    context: Cell<sys::napi_async_context>,
-    hook: Cell<sys::napi_async_cleanup_hook_handle>,
+    poll: Handle,
+    prepare: Handle,
+    alarm: Handle,
+    callbacks: Callbacks,
     events: Cell<c_int>,
-    /// Whether the handle is initialised and not being closed.
+    /// Whether the handles are initialised and not being closed.
     is_open: Cell<bool>,
 }
 
-impl Watcher {
-    fn new(libuv: &'static Libuv, env: sys::napi_env, ready: &Function<'_, (), Unknown<'_>>) -> io::Result<Self> {
-        const NAME: &str = "polykey-quic";
-        // SAFETY: the values are of this environment and of the call that we are in.
-        unsafe {
-            let size = (libuv.handle_size)(UV_POLL);
-            let mut name = ptr::null_mut();
-            let length = NAME.len() as isize;
-            check(sys::napi_create_string_utf8(
-                env,
-                NAME.as_ptr().cast(),
-                length,
-                &raw mut name,
-            ))?;
-            let mut context = ptr::null_mut();
-            check(sys::napi_async_init(env, ptr::null_mut(), name, &raw mut context))?;
-            let mut reference = ptr::null_mut();
-            check(sys::napi_create_reference(env, ready.raw(), 1, &raw mut reference))?;
-            Ok(Self {
+/// Those of one kind of listener.
+struct Callbacks {
+    on_poll: OnPoll,
+    on_alarm: OnTurn,
+    on_closed: OnTurn,
+}
+
+/// What libuv knows us by.
+struct Shared<L> {
+    hooks: Hooks,
+    listener: L,
+    /// Handles that libuv isn't done with.
+    handles: Cell<usize>,
+    env_hook: Cell<sys::napi_async_cleanup_hook_handle>,
+}
+
+/// Memory that is libuv's until a handle in it is closed.
+struct Handle(Box<[UnsafeCell<u64>]>);
+
+impl Handle {
+    fn new(libuv: &Libuv, kind: c_int) -> Self {
+        // SAFETY: any kind may be asked for.
+        let size = unsafe { (libuv.handle_size)(kind) };
+        Self((0..size.div_ceil(8)).map(|_| UnsafeCell::new(0)).collect())
+    }
+
+    fn raw(&self) -> UvHandle {
+        self.0.as_ptr().cast_mut().cast()
+    }
+}
+
+impl<L: Listener> Watch<L> {
+    /// Begins to wait. Keeps the process alive, unless `set_referenced` says otherwise.
+    pub fn new(env: Env, descriptor: c_int, listener: L) -> io::Result<Self> {
+        let libuv = Libuv::get().ok_or(io::ErrorKind::Unsupported)?;
+        let shared = Rc::new(Shared {
+            hooks: Hooks {
                 libuv,
-                memory: (0..size.div_ceil(8)).map(|_| UnsafeCell::new(0)).collect(),
-                env,
-                ready: Cell::new(reference),
-                context: Cell::new(context),
-                hook: Cell::new(ptr::null_mut()),
+                poll: Handle::new(libuv, UV_POLL),
+                prepare: Handle::new(libuv, UV_PREPARE),
+                alarm: Handle::new(libuv, UV_TIMER),
+                callbacks: Callbacks {
+                    on_poll: on_poll::<L>,
+                    on_alarm: on_alarm::<L>,
+                    on_closed: on_closed::<L>,
+                },
                 events: Cell::new(0),
                 is_open: Cell::new(false),
-            })
+            },
+            listener,
+            handles: Cell::new(0),
+            env_hook: Cell::new(ptr::null_mut()),
+        });
+        let hooks = &shared.hooks;
+        // SAFETY: all happens on the thread of this environment, whose loop lives longer than the handles: its hook closes
+        // them before. Their memory and what their data points at are freed when libuv is done with all, in `on_closed`.
+        unsafe {
+            let mut uv_loop = ptr::null_mut();
+            check(sys::napi_get_uv_event_loop(env.raw(), &raw mut uv_loop))?;
+            // Of these, this alone can fail.
+            uv_check((libuv.poll_init)(uv_loop, hooks.poll.raw(), descriptor))?;
+            (libuv.prepare_init)(uv_loop, hooks.prepare.raw());
+            (libuv.timer_init)(uv_loop, hooks.alarm.raw());
+            for handle in hooks.handles() {
+                shared.handles.update(|count| count + 1);
+                (libuv.handle_set_data)(handle.raw(), Rc::into_raw(shared.clone()).cast_mut().cast());
+            }
+            hooks.is_open.set(true);
+            // Who keeps the process alive is the descriptor.
+            (libuv.unreference)(hooks.prepare.raw());
+            (libuv.unreference)(hooks.alarm.raw());
+            let data = Rc::as_ptr(&shared).cast_mut().cast();
+            let mut env_hook = ptr::null_mut();
+            let status = sys::napi_add_async_cleanup_hook(env.raw(), Some(on_teardown::<L>), data, &raw mut env_hook);
+            shared.env_hook.set(env_hook);
+            // From here on it closes the handles when it is dropped.
+            let watch = Self { shared };
+            check(status)?;
+            let hooks = watch.hooks();
+            hooks.wait_for(UV_READABLE)?;
+            uv_check((libuv.prepare_start)(hooks.prepare.raw(), before_wait::<L>))?;
+            Ok(watch)
         }
     }
 
-    fn handle(&self) -> UvHandle {
-        self.memory.as_ptr().cast_mut().cast()
+    /// Who listens.
+    pub fn listener(&self) -> &L {
+        &self.shared.listener
+    }
+
+    /// What it can ask for.
+    pub fn hooks(&self) -> &Hooks {
+        &self.shared.hooks
+    }
+}
+
+impl<L: Listener> Drop for Watch<L> {
+    fn drop(&mut self) {
+        self.hooks().close();
+    }
+}
+
+impl Hooks {
+    /// Whether it is still waited, and the listener called.
+    pub fn is_open(&self) -> bool {
+        self.is_open.get()
+    }
+
+    /// Waits for room in the descriptor as well, or no more.
+    pub fn set_for_room(&self, for_room: bool) -> io::Result<()> {
+        let room = if for_room { UV_WRITABLE } else { 0 };
+        self.wait_for(UV_READABLE | room)
+    }
+
+    /// Sets the alarm: it goes off once, in a later turn of the loop, and may be early by what this turn has taken.
+    pub fn set_alarm(&self, delay: Duration) {
+        if !self.is_open() {
+            return;
+        }
+        let ms = u64::try_from(delay.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        // SAFETY: the handle is open. It fails only on one that isn't.
+        unsafe { (self.libuv.timer_start)(self.alarm.raw(), self.callbacks.on_alarm, ms, 0) };
+    }
+
+    /// Whether the descriptor keeps the process alive.
+    pub fn set_referenced(&self, is_referenced: bool) {
+        let set = if is_referenced {
+            self.libuv.reference
+        } else {
+            self.libuv.unreference
+        };
+        // SAFETY: the handle is initialised, and its memory is ours.
+        unsafe { set(self.poll.raw()) }
+    }
+
+    fn handles(&self) -> [&Handle; 3] {
+        [&self.poll, &self.prepare, &self.alarm]
     }
 
     fn wait_for(&self, events: c_int) -> io::Result<()> {
-        if !self.is_open.get() || self.events.replace(events) == events {
+        if !self.is_open() || self.events.replace(events) == events {
             return Ok(());
         }
         // SAFETY: the handle is open.
-        match unsafe { (self.libuv.poll_start)(self.handle(), events, on_event) } {
-            0 => Ok(()),
-            failure => Err(io::Error::from_raw_os_error(-failure)),
-        }
+        uv_check(unsafe { (self.libuv.poll_start)(self.poll.raw(), events, self.callbacks.on_poll) })
     }
 
     fn close(&self) {
         if self.is_open.replace(false) {
-            // SAFETY: the handle is open, and closed once.
-            unsafe { (self.libuv.close)(self.handle(), on_closed) }
-        }
-    }
-
-    /// Lets go of what it has of the environment, which may be gone before it is.
-    fn release(&self) {
-        let (ready, context) = (
-            self.ready.replace(ptr::null_mut()),
-            self.context.replace(ptr::null_mut()),
-        );
-        if ready.is_null() {
-            return;
-        }
-        // SAFETY: both were made with it, and are released once.
-        unsafe {
-            sys::napi_delete_reference(self.env, ready);
-            sys::napi_async_destroy(self.env, context);
-        }
-    }
-
-    /// Calls `ready`, as a callback of the event loop: promises and ticks are served after it.
-    unsafe fn call(&self) {
-        // SAFETY: on the thread of the environment, outside of any call of JavaScript. A runtime that is being torn down
-        // refuses, which is to be ignored.
-        unsafe {
-            let mut scope = ptr::null_mut();
-            if sys::napi_open_handle_scope(self.env, &raw mut scope) != sys::Status::napi_ok {
-                return;
+            for handle in self.handles() {
+                // SAFETY: the handle is open, and closed once.
+                unsafe { (self.libuv.close)(handle.raw(), self.callbacks.on_closed) }
             }
-            let (mut ready, mut global, mut answer) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
-            sys::napi_get_reference_value(self.env, self.ready.get(), &raw mut ready);
-            sys::napi_get_global(self.env, &raw mut global);
-            let status = sys::napi_make_callback(
-                self.env,
-                self.context.get(),
-                global,
-                ready,
-                0,
-                ptr::null(),
-                &raw mut answer,
-            );
-            if status == sys::Status::napi_pending_exception {
-                let mut exception = ptr::null_mut();
-                if sys::napi_get_and_clear_last_exception(self.env, &raw mut exception) == sys::Status::napi_ok {
-                    sys::napi_fatal_exception(self.env, exception);
-                }
-            }
-            sys::napi_close_handle_scope(self.env, scope);
         }
     }
 }
 
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        self.release();
-    }
+/// Of one of the handles.
+///
+/// # Safety
+///
+/// The handle is one of a [`Shared<L>`] that libuv isn't done with.
+unsafe fn shared_of<L>(handle: UvHandle) -> Option<*const Shared<L>> {
+    // SAFETY: the data was set before the handle was started.
+    Libuv::get().map(|libuv| unsafe { (libuv.handle_get_data)(handle) }.cast_const().cast())
 }
 
-unsafe extern "C" fn on_event(handle: UvHandle, status: c_int, _events: c_int) {
-    let Some(libuv) = Libuv::get() else { return };
-    // SAFETY: the data was set before the handle was started. What it points at lives until `on_closed`, a later turn.
-    let watcher = unsafe { &*(libuv.handle_get_data)(handle).cast::<Watcher>() };
-    // SAFETY: libuv calls from its loop.
-    unsafe { watcher.call() };
+unsafe extern "C" fn on_poll<L: Listener>(handle: UvHandle, status: c_int, events: c_int) {
+    // SAFETY: what the data points at lives until `on_closed`, a later turn.
+    let Some(shared) = (unsafe { shared_of::<L>(handle).map(|shared| &*shared) }) else {
+        return;
+    };
+    shared.listener.on_ready(&shared.hooks, events & UV_WRITABLE != 0);
     if status < 0 {
         // The system told of an error, which receiving has taken; libuv has stopped waiting.
-        let events = watcher.events.replace(0);
-        let _ = watcher.wait_for(events);
+        let events = shared.hooks.events.replace(0);
+        let _ = shared.hooks.wait_for(events);
     }
 }
 
-unsafe extern "C" fn on_closed(handle: UvHandle) {
-    let Some(libuv) = Libuv::get() else { return };
-    // SAFETY: the data came from `Rc::into_raw`, and libuv is done with it. The hook was added with it, and is removed
-    // once: in a teardown that is what the environment waits for.
-    unsafe {
-        let watcher = Rc::from_raw((libuv.handle_get_data)(handle).cast_const().cast::<Watcher>());
-        watcher.release();
-        let hook = watcher.hook.get();
-        if !hook.is_null() {
-            sys::napi_remove_async_cleanup_hook(hook);
-        }
+unsafe extern "C" fn on_alarm<L: Listener>(handle: UvHandle) {
+    // SAFETY: as above.
+    if let Some(shared) = unsafe { shared_of::<L>(handle).map(|shared| &*shared) } {
+        shared.listener.on_alarm(&shared.hooks);
     }
 }
 
-unsafe extern "C" fn on_teardown(_hook: sys::napi_async_cleanup_hook_handle, data: *mut c_void) {
+unsafe extern "C" fn before_wait<L: Listener>(handle: UvHandle) {
+    // SAFETY: as above.
+    if let Some(shared) = unsafe { shared_of::<L>(handle).map(|shared| &*shared) } {
+        shared.listener.before_wait(&shared.hooks);
+    }
+}
+
+unsafe extern "C" fn on_closed<L: Listener>(handle: UvHandle) {
+    // SAFETY: the data of each handle came from an `Rc::into_raw` of its own, and libuv is done with the handle.
+    let Some(shared) = (unsafe { shared_of::<L>(handle).map(|shared| Rc::from_raw(shared)) }) else {
+        return;
+    };
+    shared.handles.update(|count| count - 1);
+    if shared.handles.get() > 0 {
+        return;
+    }
+    shared.listener.on_closed();
+    let env_hook = shared.env_hook.get();
+    if !env_hook.is_null() {
+        // SAFETY: the hook was added with the handles, and is removed once: in a teardown that is what the environment
+        // waits for.
+        unsafe { sys::napi_remove_async_cleanup_hook(env_hook) };
+    }
+}
+
+unsafe extern "C" fn on_teardown<L: Listener>(_hook: sys::napi_async_cleanup_hook_handle, data: *mut c_void) {
     // SAFETY: the hook is removed before what it points at is freed.
-    unsafe { &*data.cast::<Watcher>() }.close();
+    unsafe { &*data.cast::<Shared<L>>() }.hooks.close();
 }
 
 fn check(status: sys::napi_status) -> io::Result<()> {
@@ -293,4 +338,11 @@ fn check(status: sys::napi_status) -> io::Result<()> {
         return Ok(());
     }
     Err(io::Error::other(format!("Node-API refuses with status {status}")))
+}
+
+fn uv_check(status: c_int) -> io::Result<()> {
+    if status < 0 {
+        return Err(io::Error::from_raw_os_error(-status));
+    }
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod bytes;
+pub mod callback;
 pub mod clock;
 pub mod codes;
 pub mod config;
@@ -9,13 +10,14 @@ pub mod connection;
 pub mod endpoint;
 pub mod enums;
 pub mod error;
+pub mod event_loop;
 pub mod header;
 pub mod log;
 pub mod number;
 pub mod path;
-pub mod poll;
 pub mod socket;
 pub mod stats;
 pub mod stream;
+pub mod turns;
 pub mod version;
 pub mod x509;

@@ -1,39 +1,22 @@
 //! `UdpSocket`: a socket that an endpoint reads and writes by itself, in bursts.
 
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+
 use napi::Env;
-use napi::bindgen_prelude::{Function, Unknown};
+use napi::bindgen_prelude::{Float64Array, Function, Unknown};
 use napi_derive::napi;
 
 use super::address::{self, Address};
+use super::callback::Callback;
+use super::endpoint::Endpoint;
 use super::error::{Code, Error, Result, catch};
+use super::event_loop::{self, Watch};
 use super::number;
-use super::poll::{self, Poll};
-use crate::driver::{self, Driver};
+use super::turns::{SharedDriver, Turns};
+use crate::driver::Driver;
 use crate::udp::{BindOptions, Socket, interface_number};
-
-/// How a flush ended.
-#[napi]
-pub enum Flushed {
-    /// Nothing is left to be sent.
-    Done = 0,
-    /// As much was sent as one turn may: let others run, then go on.
-    More = 1,
-    /// The system takes no more: `awaitRoom(true)`, and go on then.
-    Blocked = 2,
-    /// The socket is dead.
-    Dead = 3,
-}
-
-impl From<driver::Flushed> for Flushed {
-    fn from(flushed: driver::Flushed) -> Self {
-        match flushed {
-            driver::Flushed::Done => Flushed::Done,
-            driver::Flushed::More => Flushed::More,
-            driver::Flushed::Blocked => Flushed::Blocked,
-            driver::Flushed::Dead => Flushed::Dead,
-        }
-    }
-}
 
 /// What a socket is bound to, and how.
 #[napi(object)]
@@ -75,12 +58,12 @@ pub struct UdpSocketStats {
     pub merges: bool,
 }
 
-/// A bound UDP socket, Linux only. An endpoint receives from it and flushes to it. The event loop waits for it.
+/// A bound UDP socket, Linux only. It runs the turns of an endpoint, on the event loop.
 #[napi]
 pub struct UdpSocket {
     /// First to be dropped: it waits for the descriptor.
-    poll: Option<Poll>,
-    driver: Option<Driver<Socket>>,
+    turns: Option<Watch<Turns>>,
+    driver: SharedDriver,
 }
 
 #[napi]
@@ -89,8 +72,8 @@ impl UdpSocket {
     /// isn't libuv's.
     #[napi(factory)]
     pub fn bind(options: UdpSocketOptions) -> Result<Self> {
-        if !poll::is_supported() {
-            return Err(failed(std::io::ErrorKind::Unsupported.into()));
+        if !event_loop::is_supported() {
+            return Err(failed(io::ErrorKind::Unsupported.into()));
         }
         let options = BindOptions {
             address: address::parse(&options.host, options.port)?,
@@ -102,81 +85,109 @@ impl UdpSocket {
         };
         let socket = catch(|| Socket::bind(&options).map_err(failed))?;
         Ok(Self {
-            poll: None,
-            driver: Some(Driver::new(socket)),
+            turns: None,
+            driver: Rc::new(RefCell::new(Some(Driver::new(socket)))),
         })
     }
 
-    /// Begins to wait for the socket: `ready` is called in each turn of the event loop in which something is there to be
-    /// received, or the room that `awaitRoom` asked for. Keeps the process alive, unless `setReferenced` says otherwise.
-    #[napi(ts_args_type = "ready: () => void")]
-    pub fn watch(&mut self, env: Env, ready: Function<(), Unknown<'static>>) -> Result<()> {
-        let descriptor = self.open()?.wire().descriptor();
-        self.poll = Some(Poll::new(env, descriptor, &ready).map_err(failed)?);
+    /// Runs the turns of an endpoint from now on: takes in what comes and wakes connections whose time has come, tells what
+    /// changed, sends what wants to be sent when all that reacts has run, again and again until nothing more has changed.
+    ///
+    /// `tell` is called with the number of records (see `ChangeKind`) in `changes`, an array of your own; if it is full,
+    /// more are told of in the same turn. A text beside it is the end of the socket: close it. Keeps the process alive,
+    /// unless `setReferenced` says otherwise; where nothing else does, what is written last wants a `flush`.
+    #[napi(
+        ts_args_type = "endpoint: Endpoint, changes: Float64Array, tell: (count: number, death: string | null) => void"
+    )]
+    pub fn drive(
+        &mut self,
+        env: Env,
+        endpoint: &Endpoint,
+        changes: Float64Array,
+        tell: Function<(), Unknown<'static>>,
+    ) -> Result<()> {
+        let descriptor = self.with(|driver| Ok(driver.wire().descriptor()))?;
+        let callback = Callback::new(env, &tell).ok_or_else(|| failed(io::ErrorKind::Unsupported.into()))?;
+        let turns = Turns::new(endpoint.inner.clone(), self.driver.clone(), changes, callback);
+        self.turns = Some(Watch::new(env, descriptor, turns).map_err(failed)?);
         Ok(())
     }
 
-    /// Whether `ready` is to be called as well when the socket takes datagrams again.
+    /// Sends what the endpoint wants to send now, as much as one turn may.
     #[napi]
-    pub fn await_room(&self, for_room: bool) -> Result<()> {
-        let poll = self.poll.as_ref();
-        poll.map_or(Ok(()), |poll| poll.set_for_room(for_room)).map_err(failed)
+    pub fn flush(&self) -> Result<()> {
+        self.turns
+            .as_ref()
+            .map_or(Ok(()), |turns| turns.listener().flush(turns.hooks()))
     }
 
-    /// Whether a watched socket keeps the process alive.
+    /// Whether `tell` is to be called with 0, too, at the end of each turn, and of one that comes soon.
+    #[napi]
+    pub fn set_watched(&self, is_watched: bool) {
+        if let Some(turns) = &self.turns {
+            turns.listener().set_watched(is_watched);
+        }
+    }
+
+    /// Whether a driven socket keeps the process alive.
     #[napi]
     pub fn set_referenced(&self, is_referenced: bool) {
-        if let Some(poll) = &self.poll {
-            poll.set_referenced(is_referenced);
+        if let Some(turns) = &self.turns {
+            turns.hooks().set_referenced(is_referenced);
         }
     }
 
     /// Where it is bound.
     #[napi]
-    pub fn address(&mut self) -> Result<Address> {
-        self.open()?.wire().local_address().map(Address::from).map_err(failed)
+    pub fn address(&self) -> Result<Address> {
+        self.with(|driver| driver.wire().local_address().map(Address::from).map_err(failed))
     }
 
     /// What it did so far.
     #[napi]
-    pub fn stats(&mut self) -> Result<UdpSocketStats> {
-        let driver = self.open()?;
-        let (receive, send) = driver.wire().buffer_sizes();
-        Ok(UdpSocketStats {
-            recv_buffer_size: receive as f64,
-            send_buffer_size: send as f64,
-            received: driver.stats.received as f64,
-            sent: driver.stats.sent as f64,
-            failed: driver.stats.failed as f64,
-            blocked: driver.stats.blocked as f64,
-            segments: driver.wire().segments(),
-            merges: driver.wire().merges(),
+    pub fn stats(&self) -> Result<UdpSocketStats> {
+        self.with(|driver| {
+            let (receive, send) = driver.wire().buffer_sizes();
+            Ok(UdpSocketStats {
+                recv_buffer_size: receive as f64,
+                send_buffer_size: send as f64,
+                received: driver.stats.received as f64,
+                sent: driver.stats.sent as f64,
+                failed: driver.stats.failed as f64,
+                blocked: driver.stats.blocked as f64,
+                segments: driver.wire().segments(),
+                merges: driver.wire().merges(),
+            })
         })
     }
 
-    /// Sends one datagram as it is. `host` may name its scope as the system does: `fe80::1%eth0`. Answers 0 if the system
-    /// took it, its error number if it refused, and -1 if the datagram is kept until it takes it: `awaitRoom(true)`, and flush.
+    /// Sends one datagram as it is, as soon as the system takes it. `host` may name its scope as the system does:
+    /// `fe80::1%eth0`. Answers 0, or the system's error number if it refused.
     #[napi]
-    pub fn send(&mut self, data: &[u8], host: String, port: f64) -> Result<i32> {
+    pub fn send(&self, data: &[u8], host: String, port: f64) -> Result<i32> {
         let to = address::parse(&with_numeric_scope(host), port)?;
-        let driver = self.open()?;
-        catch(|| match driver.send_raw(data, to) {
-            Ok(true) => Ok(0),
-            Ok(false) => Ok(-1),
+        let outcome = self.with(|driver| match driver.send_raw(data, to) {
+            Ok(()) => Ok(0),
             Err(error) => error.raw_os_error().ok_or_else(|| failed(error)),
-        })
+        });
+        if let Some(turns) = &self.turns {
+            turns.listener().await_room(turns.hooks());
+        }
+        outcome
     }
 
-    /// Closes it. What isn't sent is dropped, and `ready` is called no more.
+    /// Closes it. What isn't sent is dropped, and nothing is told any more.
     #[napi]
     pub fn close(&mut self) {
-        self.poll = None;
-        self.driver = None;
+        self.turns = None;
+        self.driver.borrow_mut().take();
     }
 
-    pub(super) fn open(&mut self) -> Result<&mut Driver<Socket>> {
+    fn with<T>(&self, run: impl FnOnce(&mut Driver<Socket>) -> Result<T>) -> Result<T> {
         let closed = || Error::new(SOCKET_FAILED, "the socket is closed".to_owned());
-        self.driver.as_mut().ok_or_else(closed)
+        let mut driver = self.driver.borrow_mut();
+        let driver = driver.as_mut().ok_or_else(closed)?;
+        catch(|| run(driver))
     }
 }
 
@@ -192,6 +203,6 @@ fn with_numeric_scope(host: String) -> String {
     }
 }
 
-fn failed(error: std::io::Error) -> Error {
+fn failed(error: io::Error) -> Error {
     Error::new(SOCKET_FAILED, format!("the system refuses: {error}"))
 }

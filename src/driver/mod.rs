@@ -56,16 +56,14 @@ impl Wire for crate::udp::Socket {
     }
 }
 
-/// How a flush ended.
+/// What a driver waits for before it sends more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flushed {
-    /// Nothing is left to be sent.
-    Done,
-    /// The turn is over; there is more.
-    More,
-    /// The system takes no more: once the socket is writable, go on.
-    Blocked,
-    /// The socket is dead.
+pub enum Pause {
+    /// The next turn: this one has sent its share.
+    Turn,
+    /// Room in the socket: the system takes no more.
+    Room,
+    /// Nothing any more: the socket is dead.
     Dead,
 }
 
@@ -86,8 +84,7 @@ pub struct DriverStats {
 #[derive(Debug)]
 pub struct Driver<W> {
     wire: W,
-    /// Whether the socket refused to be read: somebody else has closed it.
-    is_dead: bool,
+    pause: Option<Pause>,
     leftovers: VecDeque<(Vec<u8>, SocketAddr)>,
     forbids_fragments: bool,
     /// What happened so far.
@@ -110,7 +107,7 @@ impl<W: Wire> Driver<W> {
     pub fn new(wire: W) -> Self {
         Self {
             wire,
-            is_dead: false,
+            pause: None,
             leftovers: VecDeque::new(),
             forbids_fragments: false,
             stats: DriverStats::default(),
@@ -134,9 +131,9 @@ impl<W: Wire> Driver<W> {
         let Buffers { inbox, outgoing } = buffers;
         let (mut received, mut crowd) = (0, 0);
         while received < MAX_RECEIVED {
-            // The flush tells of a dead socket.
+            // Somebody else has closed it.
             let Ok(has_more) = self.wire.drain(inbox) else {
-                self.is_dead = true;
+                self.pause = Some(Pause::Dead);
                 break;
             };
             for (datagram, from) in inbox.datagrams() {
@@ -145,7 +142,6 @@ impl<W: Wire> Driver<W> {
                 received += 1;
                 if crowd == CROWD {
                     crowd = 0;
-                    // How it ended, the flush at the end of the turn finds out, too.
                     self.flush_through(endpoint, outgoing, now);
                 }
             }
@@ -156,15 +152,36 @@ impl<W: Wire> Driver<W> {
         self.stats.received += received as u64;
     }
 
-    /// Sends what is left over, then what the endpoint has, as much as a turn may take.
-    pub fn flush(&mut self, endpoint: &mut Endpoint, now: Instant) -> Flushed {
-        BUFFERS.with_borrow_mut(|buffers| self.flush_through(endpoint, &mut buffers.outgoing, now))
+    /// Sends what is left over, then what the endpoint has, as much as a turn may take; nothing during a pause. Afterwards
+    /// `pause` tells whether that was all.
+    pub fn flush(&mut self, endpoint: &mut Endpoint, now: Instant) {
+        BUFFERS.with_borrow_mut(|buffers| self.flush_through(endpoint, &mut buffers.outgoing, now));
     }
 
-    fn flush_through(&mut self, endpoint: &mut Endpoint, outgoing: &mut Outgoing, now: Instant) -> Flushed {
-        if self.is_dead {
-            return Flushed::Dead;
+    /// What it waits for; `None`: all is sent.
+    pub fn pause(&self) -> Option<Pause> {
+        self.pause
+    }
+
+    /// What it waited for is there: the next flush sends again.
+    pub fn resume(&mut self, from: Pause) {
+        if self.pause == Some(from) {
+            self.pause = None;
         }
+    }
+
+    /// Whether a flush would send something that isn't the endpoint's any more.
+    pub fn has_leftovers(&self) -> bool {
+        !self.leftovers.is_empty()
+    }
+
+    fn flush_through(&mut self, endpoint: &mut Endpoint, outgoing: &mut Outgoing, now: Instant) {
+        if self.pause.is_none() {
+            self.pause = self.send_share(endpoint, outgoing, now);
+        }
+    }
+
+    fn send_share(&mut self, endpoint: &mut Endpoint, outgoing: &mut Outgoing, now: Instant) -> Option<Pause> {
         // RFC 9000 §14: what arrives in fragments says nothing about the path.
         if endpoint.searches_pmtu() && !self.forbids_fragments {
             self.forbids_fragments = true;
@@ -179,15 +196,15 @@ impl<W: Wire> Driver<W> {
                 self.load_leftovers(outgoing);
             }
             if outgoing.entries().is_empty() {
-                return Flushed::Done;
+                return None;
             }
             match self.burst(endpoint, outgoing) {
                 Ok(false) => sent += outgoing.bytes().len(),
-                Ok(true) => return Flushed::Blocked,
-                Err(_) => return Flushed::Dead,
+                Ok(true) => return Some(Pause::Room),
+                Err(_) => return Some(Pause::Dead),
             }
         }
-        Flushed::More
+        Some(Pause::Turn)
     }
 
     /// Answers whether the system took less than all.
@@ -219,9 +236,8 @@ impl<W: Wire> Driver<W> {
         }
     }
 
-    /// Sends one datagram as it is, or keeps it until the system takes it; answers whether it was sent. An error is what
-    /// the system has against it.
-    pub fn send_raw(&mut self, datagram: &[u8], to: SocketAddr) -> io::Result<bool> {
+    /// Sends one datagram as it is, or keeps it until the system takes it. An error is what the system has against it.
+    pub fn send_raw(&mut self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
         let sent = if self.leftovers.is_empty() {
             self.wire.send(datagram, to)
         } else {
@@ -230,11 +246,12 @@ impl<W: Wire> Driver<W> {
         match sent {
             Ok(()) => {
                 self.stats.sent += 1;
-                Ok(true)
+                Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.leftovers.push_back((datagram.to_vec(), to));
-                Ok(false)
+                self.pause.get_or_insert(Pause::Room);
+                Ok(())
             }
             Err(error) => {
                 self.stats.failed += 1;

@@ -114,13 +114,42 @@ fn what_the_system_would_not_take_is_sent_later_in_order() {
         },
         5,
     );
-    assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Blocked);
-    assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Blocked);
+    driver.flush(&mut endpoint, now());
+    assert_eq!(driver.pause(), Some(Pause::Room));
+    driver.resume(Pause::Room);
+    driver.flush(&mut endpoint, now());
+    assert_eq!(driver.pause(), Some(Pause::Room));
     driver.wire.room = 10;
-    assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Done);
+    // Not before somebody says that there is room, and nothing else does as well.
+    driver.resume(Pause::Turn);
+    driver.flush(&mut endpoint, now());
+    assert_eq!(ports(&driver), [5544, 5545]);
+    driver.resume(Pause::Room);
+    driver.flush(&mut endpoint, now());
+    assert_eq!(driver.pause(), None);
     assert_eq!(ports(&driver), [5544, 5545, 5546, 5547, 5548]);
     assert_eq!((driver.stats.sent, driver.stats.failed), (5, 0));
     assert_eq!(driver.stats.blocked, 2);
+}
+
+#[test]
+fn a_turn_sends_its_share_and_the_next_one_the_rest() {
+    let (mut driver, mut endpoint) = loaded(FakeWire::default(), 0);
+    let to = PEER.parse().expect("a valid address");
+    for _ in 0..600 {
+        driver.send_raw(&[0; 1200], to).expect("it is kept");
+    }
+    driver.wire.room = usize::MAX;
+    driver.resume(Pause::Room);
+    driver.flush(&mut endpoint, now());
+    assert_eq!(driver.pause(), Some(Pause::Turn));
+    let sent = driver.stats.sent;
+    assert!((1..600).contains(&sent));
+    driver.flush(&mut endpoint, now());
+    assert_eq!(driver.stats.sent, sent);
+    driver.resume(Pause::Turn);
+    driver.flush(&mut endpoint, now());
+    assert_eq!((driver.pause(), driver.stats.sent), (None, 600));
 }
 
 #[test]
@@ -134,7 +163,8 @@ fn what_the_system_refuses_is_counted_and_stops_nothing() {
         },
         3,
     );
-    assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Done);
+    driver.flush(&mut endpoint, now());
+    assert_eq!(driver.pause(), None);
     assert_eq!(ports(&driver), [5544, 5546]);
     assert_eq!((driver.stats.sent, driver.stats.failed), (2, 1));
     assert_eq!(endpoint.stats.send_failures, 1);
@@ -163,16 +193,19 @@ fn a_dead_socket_is_told() {
         },
         1,
     );
-    assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Dead);
+    driver.flush(&mut endpoint, now());
+    assert_eq!(driver.pause(), Some(Pause::Dead));
 }
 
 #[test]
 fn a_socket_that_dies_with_nothing_to_be_sent_is_told() {
     let (mut driver, mut endpoint) = loaded(FakeWire::default(), 0);
-    assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Done);
+    driver.flush(&mut endpoint, now());
+    assert_eq!(driver.pause(), None);
     driver.wire.is_dead = true;
     driver.receive(&mut endpoint, now()).expect("it is bound");
-    assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Dead);
+    driver.flush(&mut endpoint, now());
+    assert_eq!(driver.pause(), Some(Pause::Dead));
 }
 
 #[test]
@@ -180,12 +213,18 @@ fn a_bare_datagram_stays_behind_what_waits() {
     let (mut driver, mut endpoint) = loaded(FakeWire::default(), 2);
     let [near, refused] = ["127.0.0.1:7001", "127.0.0.1:7002"].map(|text| text.parse().expect("a valid address"));
     driver.wire.refused = Some(refused);
-    assert!(!driver.send_raw(b"first", near).expect("it is kept"));
-    assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Blocked);
+    driver.send_raw(b"first", near).expect("it is kept");
+    assert_eq!(driver.pause(), Some(Pause::Room));
+    assert!(driver.has_leftovers());
+    driver.resume(Pause::Room);
+    driver.flush(&mut endpoint, now());
+    assert_eq!(driver.pause(), Some(Pause::Room));
     driver.wire.room = 10;
-    assert!(!driver.send_raw(b"second", near).expect("it is kept"));
-    assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Done);
-    assert!(driver.send_raw(b"third", near).expect("it is sent"));
+    driver.send_raw(b"second", near).expect("it is kept");
+    driver.resume(Pause::Room);
+    driver.flush(&mut endpoint, now());
+    assert_eq!(driver.pause(), None);
+    driver.send_raw(b"third", near).expect("it is sent");
     assert!(driver.send_raw(b"fourth", refused).is_err());
     assert_eq!(ports(&driver), [7001, 7001, 5544, 5545, 7001]);
     assert_eq!((driver.stats.sent, driver.stats.failed), (5, 1));
@@ -225,7 +264,8 @@ fn an_endpoint_answers_over_real_sockets() {
     driver.receive(&mut endpoint, now()).expect("it is bound");
     driver.receive(&mut endpoint, now()).expect("it is bound");
     assert_eq!((driver.stats.received, driver.stats.sent), (1, 0));
-    assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Done);
+    driver.flush(&mut endpoint, now());
+    assert_eq!(driver.pause(), None);
     let mut inbox = Inbox::default();
     peer.drain(&mut inbox).expect("it is alive");
     let (answer, from) = inbox.datagrams().next().expect("one came");
@@ -242,6 +282,7 @@ fn the_first_of_a_crowd_are_answered_before_the_last_are_heard() {
     driver.receive(&mut endpoint, now()).expect("it is bound");
     assert_eq!(driver.stats.received, 2 * CROWD as u64 + 1);
     assert_eq!(driver.stats.sent, 2 * CROWD as u64);
-    assert_eq!(driver.flush(&mut endpoint, now()), Flushed::Done);
+    driver.flush(&mut endpoint, now());
+    assert_eq!(driver.pause(), None);
     assert_eq!(driver.stats.sent, 2 * CROWD as u64 + 1);
 }

@@ -24,7 +24,7 @@ impl Endpoint {
     #[napi]
     pub fn detach(&mut self, key: f64) -> Result<DetachedConnection> {
         let key = number::size("key", key, number::ANY)?;
-        catch(|| self.inner.detach(key)).map(|detached| DetachedConnection { inner: Some(detached) })
+        catch(|| self.inner.borrow_mut().detach(key)).map(|detached| DetachedConnection { inner: Some(detached) })
     }
 
     /// Takes a connection in and moves it to our address (RFC 9000 §9): path events tell whether the new path works.
@@ -35,6 +35,6 @@ impl Endpoint {
         let Some(inner) = detached.inner.take() else {
             return Err(invalid_argument("detached", "has been attached already"));
         };
-        catch(|| self.inner.attach(inner, now())).map(|key| key as f64)
+        catch(|| self.inner.borrow_mut().attach(inner, now())).map(|key| key as f64)
     }
 }

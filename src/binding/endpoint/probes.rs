@@ -43,34 +43,34 @@ impl Endpoint {
     /// Whether to answer those who ask from which address they are seen. Default no.
     #[napi]
     pub fn set_answers_questions(&mut self, answers: bool) {
-        self.inner.answer_questions(answers);
+        self.inner.borrow_mut().answer_questions(answers);
     }
 
     /// Tells of answers with this nonce (16 bytes) from now on, of all punches while any nonce is expected, and of punches
     /// with this one that came in the last 30 seconds. Answers whether it is a new one.
     #[napi]
     pub fn expect_probe(&mut self, nonce: &[u8]) -> Result<bool> {
-        Ok(self.inner.expect_probe(parse(nonce)?, now()))
+        Ok(self.inner.borrow_mut().expect_probe(parse(nonce)?, now()))
     }
 
     /// The opposite.
     #[napi]
     pub fn forget_probe(&mut self, nonce: &[u8]) -> Result<()> {
-        self.inner.forget_probe(&parse(nonce)?);
+        self.inner.borrow_mut().forget_probe(&parse(nonce)?);
         Ok(())
     }
 
     /// Tells once of a datagram from this address, whatever it is.
     #[napi]
     pub fn watch(&mut self, host: String, port: f64) -> Result<()> {
-        self.inner.watch(address::parse(&host, port)?);
+        self.inner.borrow_mut().watch(address::parse(&host, port)?);
         Ok(())
     }
 
     /// The opposite.
     #[napi]
     pub fn unwatch(&mut self, host: String, port: f64) -> Result<()> {
-        self.inner.unwatch(address::parse(&host, port)?);
+        self.inner.borrow_mut().unwatch(address::parse(&host, port)?);
         Ok(())
     }
 
@@ -89,7 +89,7 @@ impl Endpoint {
     /// The next thing that was heard, or null.
     #[napi]
     pub fn take_heard(&mut self) -> Option<Heard> {
-        let (heard, from) = self.inner.take_heard()?;
+        let (heard, from) = self.inner.borrow_mut().take_heard()?;
         let (kind, nonce, observed) = match heard {
             probes::Heard::Anything => (HeardKind::Anything, None, None),
             probes::Heard::Probe(Probe { said, nonce }) => {
@@ -116,6 +116,7 @@ impl Endpoint {
     fn send_probe(&mut self, said: Said, nonce: &[u8], host: &str, port: f64) -> Result<()> {
         let nonce = parse(nonce)?;
         self.inner
+            .borrow_mut()
             .send_probe(Probe { said, nonce }, address::parse(host, port)?);
         Ok(())
     }

@@ -299,6 +299,16 @@ impl Endpoint {
         self.half_open
     }
 
+    /// Whether anything has changed since it was last asked for.
+    pub fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
+    /// Whether anything may want to be sent.
+    pub fn has_output(&self) -> bool {
+        !(self.replies.is_empty() && self.turns.is_empty() && self.dirty.borrow().is_empty())
+    }
+
     /// What has changed since it was last asked for, the oldest first.
     pub fn take_changes(&mut self) -> impl Iterator<Item = Change> + '_ {
         for key in self.departed.drain(..) {
