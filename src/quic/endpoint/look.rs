@@ -39,6 +39,7 @@ impl Endpoint {
             if self.slots[key].phase == Phase::Connected {
                 // Not earlier: a client takes a spare id for a sign that the handshake is complete.
                 self.keep_ids(key, connection)?;
+                connection.leave_black_hole()?;
                 self.tell_paths(key, connection)?;
                 self.leave_paths(key, connection)?;
             }
