@@ -135,6 +135,16 @@ fn no_packet_is_larger_than_the_peer_takes() {
     assert_eq!(largest.get(), LIMIT);
 }
 
+/// Reads what there is of a stream that may not have begun.
+fn read_if_any(connection: &SharedConnection, id: u64) -> Vec<u8> {
+    let is_readable = connection.borrow().live().expect("live").stream_readable(id);
+    if is_readable {
+        read(connection, id).0
+    } else {
+        Vec::new()
+    }
+}
+
 /// Sends as much in both directions at once; `then` learns how much has come to both.
 fn exchange(pair: &mut Pair, client: &SharedConnection, server: &SharedConnection, mut then: impl FnMut(usize)) {
     let data: Vec<u8> = (0..300_000_u32).map(|number| (number % 251) as u8).collect();
@@ -142,10 +152,7 @@ fn exchange(pair: &mut Pair, client: &SharedConnection, server: &SharedConnectio
     pair.run_until(|_| {
         for ((from, to, stream), sent, received) in &mut ways {
             *sent += write(from, *stream, &data[*sent..], false);
-            let is_readable = to.borrow().live().expect("live").stream_readable(*stream);
-            if is_readable {
-                received.extend(read(to, *stream).0);
-            }
+            received.extend(read_if_any(to, *stream));
         }
         then(ways.iter().map(|(.., received)| received.len()).sum());
         ways.iter().all(|(.., received)| received.len() == data.len())
@@ -240,6 +247,29 @@ fn a_transfer_goes_on_when_the_path_carries_less_than_it_did() {
     assert_eq!(received, data);
     pair.run_until(|_| pmtu(&client) == 1252);
     try_largest(&mut pair, &client, &server);
+}
+
+#[test]
+fn small_messages_that_get_through_hide_no_black_hole() {
+    for wide in [1450, 1472] {
+        for length in [3_000, 100_000] {
+            let carried = Rc::new(Cell::new(wide));
+            let (mut pair, client, _) = searching_pair(&carried, 1472);
+            pair.run_until(|_| pmtu(&client) > SMALLEST);
+            let server = pair.server.accepted();
+            assert_eq!(is_over(&client), wide == 1472);
+            carried.set(1252);
+            let (data, mut sent, mut received) = (vec![7; length], 0, 0);
+            pair.run_until(|_| {
+                sent += write(&client, 2, &data[sent..], false);
+                write(&client, 6, b"small", false);
+                received += read_if_any(&server, 2).len();
+                read_if_any(&server, 6);
+                received == length
+            });
+            pair.run_until(|_| is_over(&client) && pmtu(&client) == 1252);
+        }
+    }
 }
 
 #[test]

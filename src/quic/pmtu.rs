@@ -11,8 +11,11 @@ use super::error::Result;
 
 /// What every path carries (RFC 9000 §14).
 const SMALLEST_MTU: usize = quiche::MIN_CLIENT_INITIAL_LEN;
-/// Probe timeouts in a row after which the path is thought to carry less than it did (RFC 8899 §4.3).
+/// Probe timeouts, or lost packets, after which the path is thought to carry less than it did (RFC 8899 §4.3)
 const BLACK_HOLE_TIMEOUTS: usize = 3;
+const BLACK_HOLE_LOSSES: usize = 32;
+/// where at least so many bytes were lost for each that was acknowledged: small packets may still get through.
+const BLACK_HOLE_RATIO: u64 = 4;
 /// Of a 1-RTT packet: its first byte, a packet number of four bytes, and the tag of every cipher of TLS 1.3,
 const PACKET_OVERHEAD: usize = 1 + 4 + 16;
 /// and the type and length of a DATAGRAM frame (RFC 9221 §4), as quiche counts it.
@@ -23,11 +26,19 @@ const DATAGRAM_OVERHEAD: usize = 1 + 2;
 pub(super) struct PmtuSearch {
     /// Our end and the peer's, where quiche searches.
     path: (SocketAddr, SocketAddr),
-    /// Probe timeouts on it, and bytes acknowledged, when something was acknowledged last.
-    timeouts: usize,
-    acked: u64,
+    /// What there was when the path was last seen to carry what it is given.
+    healthy: Tally,
     /// The size that was found and vanishes nevertheless (a black hole, RFC 8899 §4.3), until quiche unlearns it.
     vanishing: Option<usize>,
+}
+
+/// What came of the packets of a connection, probes for the path MTU apart: sums since its beginning.
+#[derive(Debug, Default)]
+struct Tally {
+    timeouts: usize,
+    losses: usize,
+    lost_bytes: u64,
+    acked_bytes: u64,
 }
 
 /// Bounds on the packets of a connection.
@@ -47,8 +58,7 @@ impl PmtuSearch {
         let path = quiche.path_stats().next()?;
         Some(Self {
             path: (path.local_addr, path.peer_addr),
-            timeouts: 0,
-            acked: 0,
+            healthy: Tally::default(),
             vanishing: None,
         })
     }
@@ -93,27 +103,43 @@ impl Connection {
         Ok(Some(max.min(packet.saturating_sub(overhead))))
     }
 
-    /// After a timeout: where all that is sent seems to vanish, only small packets go on, and probes.
-    pub(super) fn escape_black_hole(&mut self) -> Result<()> {
+    /// After anything that may have told of packets: where nearly all that is sent seems to vanish, only small packets go on,
+    /// and probes, until the search has begun anew.
+    pub(super) fn watch_for_black_hole(&mut self) -> Result<()> {
         let Some(path) = self.searched_path()? else {
             return Ok(());
         };
-        let acked = self.live()?.stats().acked_bytes;
+        self.enter_black_hole(&path)?;
+        self.leave_black_hole()
+    }
+
+    fn enter_black_hole(&mut self, path: &quiche::PathStats) -> Result<()> {
+        let stats = self.live()?.stats();
         let Some(search) = &mut self.pmtu_search else {
             return Ok(());
         };
-        if acked > search.acked {
-            search.acked = acked;
-            search.timeouts = path.total_pto_count;
-        } else if path.total_pto_count >= search.timeouts + BLACK_HOLE_TIMEOUTS && path.pmtu > SMALLEST_MTU {
-            search.timeouts = path.total_pto_count;
+        let now = Tally {
+            timeouts: path.total_pto_count,
+            losses: stats.lost,
+            lost_bytes: stats.lost_bytes,
+            acked_bytes: stats.acked_bytes,
+        };
+        let was = &search.healthy;
+        let is_healthy = (now.acked_bytes - was.acked_bytes) * BLACK_HOLE_RATIO > now.lost_bytes - was.lost_bytes;
+        let is_black_hole = !is_healthy
+            && path.pmtu > SMALLEST_MTU
+            && (now.timeouts >= was.timeouts + BLACK_HOLE_TIMEOUTS || now.losses >= was.losses + BLACK_HOLE_LOSSES);
+        if is_black_hole {
             search.vanishing = Some(path.pmtu);
+        }
+        if is_healthy || is_black_hole {
+            search.healthy = now;
         }
         Ok(())
     }
 
-    /// Begins the search anew after a black hole, as soon as quiche can: when its search is over.
-    pub(super) fn leave_black_hole(&mut self) -> Result<()> {
+    /// Begins the search anew as soon as quiche can: when its search is over.
+    fn leave_black_hole(&mut self) -> Result<()> {
         let Some(size) = self.pmtu_search.as_ref().and_then(|search| search.vanishing) else {
             return Ok(());
         };
