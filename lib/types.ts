@@ -183,8 +183,8 @@ type QUICConfig = {
   /**
    * Search for the largest packet that the path carries (RFC 8899), from 1200 bytes up to `maxSendUdpPayloadSize`, and anew
    * when it carries less. A socket of the addon (Linux) sends nothing in fragments from then on. After a move to another
-   * socket packets have 1200 bytes. A path that gets narrow while the first search goes on may
-   * stall the connection until it times out: quiche begins no search anew that isn't over.
+   * socket packets have 1200 bytes. So they have when a path gets narrow while a search goes on, until that one is over
+   * and the next finds more. Its probes go when nothing else wants to, so not while a transfer fills the congestion window.
    */
   discoverPmtu: boolean;
   /** Application protocols (ALPN), the preferred first. Both sides need one in common. */

@@ -26,19 +26,48 @@ fn searching(largest: usize) -> impl Fn(&mut Config) {
     }
 }
 
-/// A link in both directions that drops what is larger than it carries, which may change.
-fn carry(pair: &mut Pair, carried: &Rc<Cell<usize>>) {
+/// A link in both directions that drops what is larger than it carries, which may change; gives the largest that got through.
+fn carry(pair: &mut Pair, carried: &Rc<Cell<usize>>) -> Rc<Cell<usize>> {
+    let largest = Rc::new(Cell::new(0));
     for link in [&mut pair.up, &mut pair.down] {
-        let carried = carried.clone();
+        let (carried, largest) = (carried.clone(), largest.clone());
         *link = Box::new(move |mut burst| {
             burst.retain(|datagram: &Datagram| datagram.bytes.len() <= carried.get());
+            let lengths = burst.iter().map(|datagram| datagram.bytes.len());
+            largest.set(lengths.max().max(Some(largest.get())).unwrap_or(0));
             burst
         });
     }
+    largest
+}
+
+/// A client and a server that search over a path as wide as `carried`, from the first packet on.
+fn searching_pair(carried: &Rc<Cell<usize>>, largest: usize) -> (Pair, SharedConnection, Rc<Cell<usize>>) {
+    let authority = common::Authority::new();
+    let config = || {
+        let mut config = authority.config(polykey_quic::quic::Verification::Chain);
+        searching(largest)(&mut config);
+        config
+    };
+    let mut pair = Pair::new();
+    let passed = carry(&mut pair, carried);
+    pair.server.endpoint.listen(common::shared(config()));
+    let client = pair.dial(config());
+    (pair, client, passed)
 }
 
 fn pmtu(connection: &SharedConnection) -> usize {
     connection.borrow().active_path().expect("live").expect("a path").pmtu
+}
+
+/// Packets lost, probes apart.
+fn lost(connection: &SharedConnection) -> usize {
+    connection.borrow().active_path().expect("live").expect("a path").lost
+}
+
+/// Whether the search is over.
+fn is_over(connection: &SharedConnection) -> bool {
+    connection.borrow().live().expect("live").pmtu().is_some()
 }
 
 fn largest_datagram(connection: &SharedConnection) -> usize {
@@ -64,16 +93,7 @@ fn try_largest(pair: &mut Pair, from: &SharedConnection, to: &SharedConnection) 
 fn datagrams_grow_with_what_the_path_is_known_to_carry_and_are_never_larger() {
     for carried in [SMALLEST, 1252, 1472, JUMBO] {
         let carried = Rc::new(Cell::new(carried));
-        let mut pair = Pair::new();
-        carry(&mut pair, &carried);
-        let authority = common::Authority::new();
-        let config = || {
-            let mut config = authority.config(polykey_quic::quic::Verification::Chain);
-            searching(JUMBO)(&mut config);
-            config
-        };
-        pair.server.endpoint.listen(common::shared(config()));
-        let client = pair.dial(config());
+        let (mut pair, client, _) = searching_pair(&carried, JUMBO);
         pair.run_until(|pair| pair.server.count(|change| matches!(change, Change::Connected(_))) > 0);
         let server = pair.server.accepted();
         let mut seen = Vec::new();
@@ -115,6 +135,97 @@ fn no_packet_is_larger_than_the_peer_takes() {
     assert_eq!(largest.get(), LIMIT);
 }
 
+/// Reads what there is of a stream that may not have begun.
+fn read_if_any(connection: &SharedConnection, id: u64) -> Vec<u8> {
+    let is_readable = connection.borrow().live().expect("live").stream_readable(id);
+    if is_readable {
+        read(connection, id).0
+    } else {
+        Vec::new()
+    }
+}
+
+/// Sends as much in both directions at once; `then` learns how much has come to both.
+fn exchange(pair: &mut Pair, client: &SharedConnection, server: &SharedConnection, mut then: impl FnMut(usize)) {
+    let data: Vec<u8> = (0..300_000_u32).map(|number| (number % 251) as u8).collect();
+    let mut ways = [(client, server, 2), (server, client, 3)].map(|way| (way, 0, Vec::new()));
+    pair.run_until(|_| {
+        for ((from, to, stream), sent, received) in &mut ways {
+            *sent += write(from, *stream, &data[*sent..], false);
+            received.extend(read_if_any(to, *stream));
+        }
+        then(ways.iter().map(|(.., received)| received.len()).sum());
+        ways.iter().all(|(.., received)| received.len() == data.len())
+    });
+    assert!(ways.iter().all(|(.., received)| *received == data));
+}
+
+fn run_until_both_know(pair: &mut Pair, ends: [&SharedConnection; 2], carried: usize) {
+    pair.run_until(|_| ends.iter().all(|end| is_over(end) && pmtu(end) == carried));
+}
+
+#[test]
+fn a_path_that_gets_narrow_as_the_first_probe_is_under_way_stops_nothing() {
+    for has_arrived in [false, true] {
+        let carried = Rc::new(Cell::new(1472));
+        let (mut pair, client, passed) = searching_pair(&carried, 1472);
+        let is_shown = |pair: &Pair| pair.server.count(|change| matches!(change, Change::Connected(_))) > 0;
+        // One burst at a time: what has arrived now is answered in the next.
+        while !is_shown(&pair) || (has_arrived && passed.get() <= SMALLEST) {
+            assert!(pair.step());
+        }
+        let server = pair.server.accepted();
+        assert_eq!(
+            (passed.get() > SMALLEST, is_over(&client), is_over(&server)),
+            (has_arrived, false, false)
+        );
+        carried.set(1252);
+        exchange(&mut pair, &client, &server, |_| {});
+        run_until_both_know(&mut pair, [&client, &server], 1252);
+        try_largest(&mut pair, &client, &server);
+    }
+}
+
+#[test]
+fn a_path_that_gets_narrow_in_the_middle_of_the_search_stops_nothing() {
+    for (largest, wide, known) in [(1472, 1450, 1438), (JUMBO, 6000, 5086)] {
+        let carried = Rc::new(Cell::new(wide));
+        let (mut pair, client, _) = searching_pair(&carried, largest);
+        pair.run_until(|_| pmtu(&client) > SMALLEST);
+        let server = pair.server.accepted();
+        assert_eq!((pmtu(&client), is_over(&client)), (known, false));
+        carried.set(1252);
+        exchange(&mut pair, &client, &server, |_| {});
+        let lost = || [lost(&client), lost(&server)];
+        let before = lost();
+        exchange(&mut pair, &client, &server, |_| {});
+        assert_eq!(lost(), before);
+        run_until_both_know(&mut pair, [&client, &server], 1252);
+        try_largest(&mut pair, &client, &server);
+        // Nobody asks for more any more.
+        carried.set(wide);
+        exchange(&mut pair, &client, &server, |_| {});
+        assert_eq!((pmtu(&client), pmtu(&server)), (1252, 1252));
+    }
+}
+
+#[test]
+fn a_path_that_was_narrow_for_a_part_of_the_search_is_found_to_be_wide() {
+    let carried = Rc::new(Cell::new(6000));
+    let (mut pair, client, _) = searching_pair(&carried, JUMBO);
+    pair.run_until(|_| pmtu(&client) > SMALLEST);
+    let server = pair.server.accepted();
+    assert_eq!((pmtu(&client), is_over(&client)), (5086, false));
+    carried.set(SMALLEST);
+    exchange(&mut pair, &client, &server, |received| {
+        if received > 0 {
+            carried.set(6000);
+        }
+    });
+    run_until_both_know(&mut pair, [&client, &server], 6000);
+    try_largest(&mut pair, &client, &server);
+}
+
 #[test]
 fn a_transfer_goes_on_when_the_path_carries_less_than_it_did() {
     let (mut pair, client, server) = Pair::connected_with(searching(1472), searching(1472));
@@ -136,6 +247,29 @@ fn a_transfer_goes_on_when_the_path_carries_less_than_it_did() {
     assert_eq!(received, data);
     pair.run_until(|_| pmtu(&client) == 1252);
     try_largest(&mut pair, &client, &server);
+}
+
+#[test]
+fn small_messages_that_get_through_hide_no_black_hole() {
+    for wide in [1450, 1472] {
+        for length in [3_000, 100_000] {
+            let carried = Rc::new(Cell::new(wide));
+            let (mut pair, client, _) = searching_pair(&carried, 1472);
+            pair.run_until(|_| pmtu(&client) > SMALLEST);
+            let server = pair.server.accepted();
+            assert_eq!(is_over(&client), wide == 1472);
+            carried.set(1252);
+            let (data, mut sent, mut received) = (vec![7; length], 0, 0);
+            pair.run_until(|_| {
+                sent += write(&client, 2, &data[sent..], false);
+                write(&client, 6, b"small", false);
+                received += read_if_any(&server, 2).len();
+                read_if_any(&server, 6);
+                received == length
+            });
+            pair.run_until(|_| is_over(&client) && pmtu(&client) == 1252);
+        }
+    }
 }
 
 #[test]

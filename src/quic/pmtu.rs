@@ -2,7 +2,7 @@
 //!
 //! quiche searches on the path of the handshake alone; a path that came later it trusts to carry the largest packet that was
 //! ever to be tried. It doesn't know of the peer's limit (RFC 9000 §18.2), offers datagrams the size of the probe that is
-//! under way, and never notices that a path carries less than it did.
+//! under way, never notices that a path carries less than it did, and begins no search anew that isn't over.
 
 use std::net::SocketAddr;
 
@@ -11,8 +11,11 @@ use super::error::Result;
 
 /// What every path carries (RFC 9000 §14).
 const SMALLEST_MTU: usize = quiche::MIN_CLIENT_INITIAL_LEN;
-/// Probe timeouts in a row after which the path is thought to carry less than it did (RFC 8899 §4.3).
+/// Probe timeouts, or lost packets, after which the path is thought to carry less than it did (RFC 8899 §4.3)
 const BLACK_HOLE_TIMEOUTS: usize = 3;
+const BLACK_HOLE_LOSSES: usize = 32;
+/// where at least so many bytes were lost for each that was acknowledged: small packets may still get through.
+const BLACK_HOLE_RATIO: u64 = 4;
 /// Of a 1-RTT packet: its first byte, a packet number of four bytes, and the tag of every cipher of TLS 1.3,
 const PACKET_OVERHEAD: usize = 1 + 4 + 16;
 /// and the type and length of a DATAGRAM frame (RFC 9221 §4), as quiche counts it.
@@ -23,9 +26,19 @@ const DATAGRAM_OVERHEAD: usize = 1 + 2;
 pub(super) struct PmtuSearch {
     /// Our end and the peer's, where quiche searches.
     path: (SocketAddr, SocketAddr),
-    /// Probe timeouts on it, and bytes acknowledged, when something was acknowledged last.
+    /// What there was when the path was last seen to carry what it is given.
+    healthy: Tally,
+    /// The size that was found and vanishes nevertheless (a black hole, RFC 8899 §4.3), until quiche unlearns it.
+    vanishing: Option<usize>,
+}
+
+/// What came of the packets of a connection, probes for the path MTU apart: sums since its beginning.
+#[derive(Debug, Default)]
+struct Tally {
     timeouts: usize,
-    acked: u64,
+    losses: usize,
+    lost_bytes: u64,
+    acked_bytes: u64,
 }
 
 /// Bounds on the packets of a connection.
@@ -33,6 +46,8 @@ pub(super) struct PmtuSearch {
 pub(super) struct PacketLimits {
     /// What the path in use may be given.
     pub room: usize,
+    /// The same when nothing else wants to be sent: for probes.
+    pub probe_room: usize,
     /// What the peer takes: larger probes are not sent, and so fail.
     pub peer: usize,
 }
@@ -43,8 +58,8 @@ impl PmtuSearch {
         let path = quiche.path_stats().next()?;
         Some(Self {
             path: (path.local_addr, path.peer_addr),
-            timeouts: 0,
-            acked: 0,
+            healthy: Tally::default(),
+            vanishing: None,
         })
     }
 }
@@ -57,16 +72,17 @@ impl Connection {
 
     /// Bounds for the next packets. Until the handshake `is_confirmed` there are no probes, but packets that are coalesced.
     pub(super) fn packet_limits(&self, is_confirmed: bool) -> Result<PacketLimits> {
-        let peer = self.live()?.peer_transport_params().map_or(usize::MAX, |params| {
-            usize::try_from(params.max_udp_payload_size).unwrap_or(usize::MAX)
-        });
-        let room = match &self.pmtu_search {
-            None => peer,
-            // quiche keeps to what it has found, and wants room for probes.
-            Some(search) if is_confirmed && self.searched_path(search)?.is_some() => usize::MAX,
-            Some(_) => SMALLEST_MTU,
+        let peer = self.peer_limit()?;
+        let (room, probe_room) = match &self.pmtu_search {
+            None => (peer, peer),
+            Some(search) => match self.searched_path()? {
+                Some(path) if is_confirmed && search.vanishing == Some(path.pmtu) => (SMALLEST_MTU, usize::MAX),
+                // quiche keeps to what it has found, and wants room for probes.
+                Some(_) if is_confirmed => (usize::MAX, usize::MAX),
+                _ => (SMALLEST_MTU, SMALLEST_MTU),
+            },
         };
-        Ok(PacketLimits { room, peer })
+        Ok(PacketLimits { room, probe_room, peer })
     }
 
     /// Largest datagram that fits into a packet now; `None` if the peer takes none.
@@ -75,42 +91,82 @@ impl Connection {
         let Some(max) = quiche.dgram_max_writable_len() else {
             return Ok(None);
         };
-        let limits = self.packet_limits(false)?;
-        let packet = match &self.pmtu_search {
-            None => limits.room,
-            Some(search) => self
-                .searched_path(search)?
-                .map_or(limits.room, |path| path.pmtu)
-                .min(limits.peer),
+        let carried = match &self.pmtu_search {
+            None => usize::MAX,
+            Some(search) => match self.searched_path()? {
+                Some(path) if search.vanishing != Some(path.pmtu) => path.pmtu,
+                _ => SMALLEST_MTU,
+            },
         };
+        let packet = carried.min(self.peer_limit()?);
         let overhead = PACKET_OVERHEAD + quiche.destination_id().len() + DATAGRAM_OVERHEAD;
         Ok(Some(max.min(packet.saturating_sub(overhead))))
     }
 
-    /// After a timeout: where all that is sent seems to vanish, begins the search anew. Small packets go on meanwhile.
-    pub(super) fn escape_black_hole(&mut self) -> Result<()> {
-        let Some(search) = &self.pmtu_search else {
+    /// After anything that may have told of packets: where nearly all that is sent seems to vanish, only small packets go on,
+    /// and probes, until the search has begun anew.
+    pub(super) fn watch_for_black_hole(&mut self) -> Result<()> {
+        let Some(path) = self.searched_path()? else {
             return Ok(());
         };
-        let Some(path) = self.searched_path(search)? else {
-            return Ok(());
-        };
-        let acked = self.live()?.stats().acked_bytes;
+        self.enter_black_hole(&path)?;
+        self.leave_black_hole()
+    }
+
+    fn enter_black_hole(&mut self, path: &quiche::PathStats) -> Result<()> {
+        let stats = self.live()?.stats();
         let Some(search) = &mut self.pmtu_search else {
             return Ok(());
         };
-        if acked > search.acked {
-            search.acked = acked;
-            search.timeouts = path.total_pto_count;
-        } else if path.total_pto_count >= search.timeouts + BLACK_HOLE_TIMEOUTS && path.pmtu > SMALLEST_MTU {
-            search.timeouts = path.total_pto_count;
-            self.revalidate_pmtu()?;
+        let now = Tally {
+            timeouts: path.total_pto_count,
+            losses: stats.lost,
+            lost_bytes: stats.lost_bytes,
+            acked_bytes: stats.acked_bytes,
+        };
+        let was = &search.healthy;
+        let is_healthy = (now.acked_bytes - was.acked_bytes) * BLACK_HOLE_RATIO > now.lost_bytes - was.lost_bytes;
+        let is_black_hole = !is_healthy
+            && path.pmtu > SMALLEST_MTU
+            && (now.timeouts >= was.timeouts + BLACK_HOLE_TIMEOUTS || now.losses >= was.losses + BLACK_HOLE_LOSSES);
+        if is_black_hole {
+            search.vanishing = Some(path.pmtu);
+        }
+        if is_healthy || is_black_hole {
+            search.healthy = now;
         }
         Ok(())
     }
 
+    /// Begins the search anew as soon as quiche can: when its search is over.
+    fn leave_black_hole(&mut self) -> Result<()> {
+        let Some(size) = self.pmtu_search.as_ref().and_then(|search| search.vanishing) else {
+            return Ok(());
+        };
+        if self.live()?.pmtu() == Some(size) {
+            self.revalidate_pmtu()?;
+        }
+        // What vanished is forgotten now, or a larger probe got through.
+        let is_left = self.searched_path()?.is_some_and(|path| path.pmtu != size);
+        if let Some(search) = self.pmtu_search.as_mut().filter(|_| is_left) {
+            search.vanishing = None;
+        }
+        Ok(())
+    }
+
+    /// The largest packet that the peer takes (RFC 9000 §18.2).
+    fn peer_limit(&self) -> Result<usize> {
+        let params = self.live()?.peer_transport_params();
+        Ok(params.map_or(usize::MAX, |params| {
+            usize::try_from(params.max_udp_payload_size).unwrap_or(usize::MAX)
+        }))
+    }
+
     /// The path where quiche searches, if it is the one in use.
-    fn searched_path(&self, search: &PmtuSearch) -> Result<Option<quiche::PathStats>> {
+    fn searched_path(&self) -> Result<Option<quiche::PathStats>> {
+        let Some(search) = &self.pmtu_search else {
+            return Ok(None);
+        };
         let mut paths = self.live()?.path_stats();
         Ok(paths.find(|path| path.active && (path.local_addr, path.peer_addr) == search.path))
     }

@@ -39,6 +39,7 @@ impl Endpoint {
             if self.slots[key].phase == Phase::Connected {
                 // Not earlier: a client takes a spare id for a sign that the handshake is complete.
                 self.keep_ids(key, connection)?;
+                connection.watch_for_black_hole()?;
                 self.tell_paths(key, connection)?;
                 self.leave_paths(key, connection)?;
             }
@@ -85,7 +86,6 @@ impl Endpoint {
             let quiche = connection.live_mut()?;
             if quiche.timeout_instant().is_some_and(|deadline| deadline <= now) {
                 quiche.on_timeout();
-                connection.escape_black_hole()?;
             }
             let quiche = connection.live_mut()?;
             if wants_life {

@@ -79,9 +79,10 @@ impl Endpoint {
         let mut quantum = usize::MAX;
         let slot = &self.slots[key];
         let limits = slot.connection.borrow().packet_limits(slot.is_confirmed);
-        let Ok(PacketLimits { room: limit, peer }) = limits else {
+        let Ok(PacketLimits { room, probe_room, peer }) = limits else {
             return Turn::Done;
         };
+        let mut limit = room;
         let local = self.local.map(|local| slot.connection.borrow().lanes.inside(local));
         loop {
             if let Some(paced) = &self.slots[key].paced {
@@ -140,6 +141,8 @@ impl Endpoint {
                         return Turn::Stuck;
                     }
                 }
+                // What still wants to go is a probe, or a datagram that was meant for larger packets.
+                Ok(None) if limit < probe_room => limit = probe_room,
                 Ok(None) => return Turn::Done,
                 // A handshake refused by us fails once; the next call hands out the close frame that says so.
                 Err(crate::quic::Error::Quiche(_)) if !self.slots[key].has_failed => self.slots[key].has_failed = true,
