@@ -1,11 +1,11 @@
-// Everything between a fresh clone and a program that runs: tools, packages, addon, dist/.
+// Everything between a fresh clone and a program that runs: tools, packages, quiche's patched source, addon, dist/.
 // Each part is done again only when what it is made from has changed, so a second run does nothing.
 //
 //   node scripts/setup.mjs                      do what is needed
 //     --check                                   only tell what would be done; exit code 1 if anything would
 //     --rebuild                                 build the addon and dist/ even if nothing changed
 //     --addon-profile dev|release               dev builds faster and runs slower (also: ADDON_PROFILE=dev)
-//     --tools                                   only the tools, nothing is built
+//     --tools                                   only what cargo needs: the tools and quiche's source; nothing is built
 //     --quiet                                   say nothing if there is nothing to do
 
 import crypto from 'node:crypto';
@@ -17,6 +17,7 @@ import { parseArgs } from 'node:util';
 
 import { withLock } from './lib/lock.mjs';
 import { excerpt, nodeTool, npm, root, run, stateDir } from './lib/process.mjs';
+import { QUICHE_INPUTS, QUICHE_SOURCE, copyQuiche, patchQuiche } from './lib/quiche.mjs';
 import { fail, say, startStep } from './lib/terminal.mjs';
 import { checkCmakeVersion, checkNode, checkRust, installPlan, installTools, missingTools } from './lib/tools.mjs';
 
@@ -24,7 +25,7 @@ const DEFAULTS = {
   profile: process.env.ADDON_PROFILE ?? 'release',
   rebuild: false,
   /** Which parts are wanted; tools are always checked. */
-  parts: ['packages', 'addon', 'dist'],
+  parts: ['packages', 'quiche', 'addon', 'dist'],
 };
 
 /** The parts, in order. `inputs()` is a hash of what it is made from; `outputs()` are the files it must leave. */
@@ -38,6 +39,15 @@ const PARTS = [
     command: () => [...npm(), 'ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund'],
   },
   {
+    name: 'quiche',
+    title: 'Patching quiche',
+    before: ({ toolchain }) => copyQuiche(/^host: (.+)$/m.exec(toolchain)[1]),
+    inputs: () => hash(contents(...QUICHE_INPUTS)),
+    outputs: () => QUICHE_SOURCE,
+    command: () => patchQuiche.command,
+    env: patchQuiche.env,
+  },
+  {
     name: 'addon',
     title: 'Building the addon',
     isBuild: true,
@@ -49,6 +59,7 @@ const PARTS = [
         process.env.RUSTFLAGS ?? '',
         ...addonSettings(),
         ...contents('src', 'Cargo.toml', 'Cargo.lock', 'build.rs', 'rust-toolchain.toml', '.cargo/config.toml'),
+        ...contents(...QUICHE_SOURCE),
       ]),
     outputs: () => ['index.js', 'index.d.ts', ...addonBinaries()],
     command: ({ profile }) => [
@@ -105,11 +116,12 @@ function partsToDo({ rebuild, parts, ...settings }) {
 /** The stamp goes before the work and comes back after it: what was interrupted is done again. */
 async function doPart(part, settings) {
   fs.rmSync(stampFile(part), { force: true });
-  await part.before?.();
+  await part.before?.(settings);
   const step = startStep(part.title);
   const inputs = part.inputs(settings);
   const log = path.join(stateDir, `${part.name}.log`);
-  const { code, output } = await run(part.command(settings), { log, onLine: (line) => step.note(line.trim()) });
+  const onLine = (line) => step.note(line.trim());
+  const { code, output } = await run(part.command(settings), { log, onLine, env: part.env });
   const lost = part.outputs().filter((file) => !fs.existsSync(path.join(root, file)));
   if (code !== 0 || lost.length > 0) {
     step.failed();
@@ -194,7 +206,7 @@ async function main() {
     },
   });
   const settings = { ...DEFAULTS, profile: values['addon-profile'], rebuild: values.rebuild ?? false };
-  if (values.tools) settings.parts = [];
+  if (values.tools) settings.parts = ['quiche'];
   if (values.check) {
     const hasWork = await check(settings);
     if (!hasWork) say('Everything is up to date');

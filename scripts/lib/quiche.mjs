@@ -1,0 +1,42 @@
+// quiche's source with our patch: fetched by cargo, copied, patched. Cargo.toml's `[patch.crates-io]` builds on it.
+
+import fs from 'node:fs';
+import path from 'node:path';
+
+import { excerpt, root, run, stateDir } from './process.mjs';
+import { fail } from './terminal.mjs';
+
+/** What the patched source is made from. */
+export const QUICHE_INPUTS = ['patches'];
+
+/** The patched source, as far as cargo builds on it. */
+export const QUICHE_SOURCE = ['.setup/quiche/Cargo.toml', '.setup/quiche/src'];
+
+const PATCH = 'patches/quiche-0.30.0.patch';
+const FETCH = 'patches/fetch/Cargo.toml';
+
+/**
+ * The command that patches the copy. git is there: it is one of the tools that the set-up asks for.
+ * In a folder below a repository it would skip what isn't the repository's, without a word, so it must not find one.
+ */
+export const patchQuiche = {
+  command: ['git', '-C', '.setup/quiche', '-c', 'core.autocrlf=false', 'apply', path.join('..', '..', PATCH)],
+  env: { GIT_CEILING_DIRECTORIES: stateDir },
+};
+
+/** Copies quiche's source, as it was published, to .setup/quiche. `host` is this machine's target triple. */
+export async function copyQuiche(host) {
+  const copy = path.join(stateDir, 'quiche');
+  fs.rmSync(copy, { recursive: true, force: true });
+  // Times are not kept: cargo tells by them that it has to build anew.
+  fs.cpSync(await findQuiche(host), copy, { recursive: true });
+}
+
+/** The folder to which cargo unpacks quiche. It is downloaded unless it is there, and its checksum compared. */
+async function findQuiche(host) {
+  const command = ['cargo', 'metadata', '--quiet', '--locked', '--format-version', '1', '--filter-platform', host];
+  const { code, output } = await run([...command, '--manifest-path', path.join(root, FETCH)]);
+  if (code !== 0) fail("cargo could not fetch quiche's source:", ...excerpt(output).split('\n'));
+  const { packages } = JSON.parse(output);
+  return path.dirname(packages.find(({ name }) => name === 'quiche').manifest_path);
+}

@@ -1,0 +1,212 @@
+//! Ends of streams that are told apart from the data before them: whatever is lost, the peer hears of them.
+//! quiche 0.30.0 fails all of these without our patch.
+
+#![allow(clippy::disallowed_methods, reason = "tests are the outside, where time comes from")]
+
+mod common;
+
+use std::time::Instant;
+
+use common::{End, Pair, lossy, read, write};
+use polykey_quic::quic::SharedConnection;
+use polykey_quic::quic::endpoint::change::Change;
+
+/// What `end` sends now is lost.
+fn lose(end: &mut End) {
+    assert!(!end.transmit().is_empty(), "there is something to lose");
+}
+
+/// Waits for the timer of `end`, and lets it do what is due.
+fn time_out(end: &mut End) {
+    let timeout = end.endpoint.next_timeout().expect("something is in flight");
+    std::thread::sleep(timeout.saturating_duration_since(Instant::now()));
+    end.endpoint.on_timeout(Instant::now());
+}
+
+/// Runs until the stream has ended; answers what was read of it.
+fn read_to_end(pair: &mut Pair, connection: &SharedConnection, id: u64) -> Vec<u8> {
+    let mut heard = Vec::new();
+    pair.run_until(|_| {
+        let (bytes, fin) = read(connection, id);
+        heard.extend(bytes);
+        fin
+    });
+    heard
+}
+
+/// A pair with stream 0, on which the server has heard `a` and has ended its own side, which the client hasn't read yet.
+fn half_ended() -> (Pair, SharedConnection, SharedConnection) {
+    let (mut pair, client, server) = Pair::connected();
+    write(&client, 0, b"a", false);
+    pair.run();
+    write(&server, 0, b"", true);
+    pair.run();
+    (pair, client, server)
+}
+
+#[test]
+fn an_end_is_sent_though_the_peers_was_read_before() {
+    let (mut pair, client, server) = half_ended();
+    write(&client, 0, b"", true);
+    assert_eq!(read(&client, 0), (Vec::new(), true));
+    assert_eq!(read_to_end(&mut pair, &server, 0), b"a");
+}
+
+#[test]
+fn a_lost_end_is_sent_again_though_the_peers_was_read_meanwhile() {
+    let (mut pair, client, server) = half_ended();
+    write(&client, 0, b"", true);
+    lose(&mut pair.client);
+    assert_eq!(read(&client, 0), (Vec::new(), true));
+    assert_eq!(read_to_end(&mut pair, &server, 0), b"a");
+}
+
+#[test]
+fn a_lost_end_is_sent_again_though_all_data_was_acknowledged_meanwhile() {
+    let (mut pair, client, server) = half_ended();
+    assert_eq!(read(&client, 0), (Vec::new(), true));
+    // A stream in both directions that the peer has ended, and one in ours alone.
+    for (id, all) in [(0, &b"ab"[..]), (2, b"b")] {
+        write(&client, id, b"b", false);
+        let data = pair.client.transmit();
+        pair.server.receive(&data);
+        write(&client, id, b"", true);
+        lose(&mut pair.client);
+        let acknowledgement = pair.server.transmit();
+        pair.client.receive(&acknowledgement);
+        assert_eq!(read_to_end(&mut pair, &server, id), all);
+    }
+}
+
+#[test]
+fn an_end_that_is_lost_with_data_is_sent_again_though_that_data_arrived_earlier() {
+    let (mut pair, client, server) = Pair::connected();
+    write(&client, 2, b"a", false);
+    let late = pair.client.transmit();
+    write(&client, 2, b"", true);
+    // The probe carries the data once more, this time with the end.
+    time_out(&mut pair.client);
+    lose(&mut pair.client);
+    pair.server.receive(&late);
+    let acknowledgement = pair.server.transmit();
+    pair.client.receive(&acknowledgement);
+    assert_eq!(read_to_end(&mut pair, &server, 2), b"a");
+}
+
+#[test]
+fn an_end_is_heard_that_comes_with_data_which_was_read_before() {
+    let (mut pair, client, server) = Pair::connected();
+    write(&client, 2, b"a", false);
+    let data = pair.client.transmit();
+    pair.server.receive(&data);
+    assert_eq!(read(&server, 2), (b"a".to_vec(), false));
+    lose(&mut pair.server);
+    write(&client, 2, b"", true);
+    // The probe carries the data once more, this time with the end.
+    time_out(&mut pair.client);
+    pair.server.changes.clear();
+    assert_eq!(read_to_end(&mut pair, &server, 2), b"");
+    assert_eq!(
+        pair.server
+            .count(|change| matches!(change, Change::StreamReadable(_, 2))),
+        1
+    );
+}
+
+#[test]
+fn an_end_is_acknowledged_before_a_stream_is_forgotten() {
+    let (mut pair, client, server) = half_ended();
+    write(&client, 0, b"", true);
+    let knows = |connection: &SharedConnection| {
+        let mut connection = connection.borrow_mut();
+        connection.live_mut().expect("live").stream_capacity(0).is_ok()
+    };
+    let end = pair.client.transmit();
+    assert_eq!(read(&client, 0), (Vec::new(), true));
+    assert!(knows(&client));
+    pair.server.receive(&end);
+    assert_eq!(read(&server, 0), (b"a".to_vec(), true));
+    pair.run();
+    assert!(!knows(&client));
+    assert!(!knows(&server));
+}
+
+/// One direction of one stream.
+struct Half {
+    from: SharedConnection,
+    to: SharedConnection,
+    id: u64,
+    heard: Vec<u8>,
+    is_ended: bool,
+}
+
+impl Half {
+    fn read(&mut self) {
+        if !self.is_ended {
+            let (bytes, fin) = read(&self.to, self.id);
+            self.heard.extend(bytes);
+            self.is_ended = fin;
+        }
+    }
+}
+
+/// Ten streams of each kind by each side; the first data is there and acknowledged.
+fn many_halves(pair: &mut Pair, client: &SharedConnection, server: &SharedConnection) -> Vec<Half> {
+    let mut halves = Vec::new();
+    for id in 0..40 {
+        let (opener, other) = if id % 2 == 0 {
+            (client, server)
+        } else {
+            (server, client)
+        };
+        let mut add = |from: &SharedConnection, to: &SharedConnection| {
+            write(from, id, b"a", false);
+            pair.run();
+            halves.push(Half {
+                from: from.clone(),
+                to: to.clone(),
+                id,
+                heard: Vec::new(),
+                is_ended: false,
+            });
+        };
+        add(opener, other);
+        if id % 4 < 2 {
+            add(other, opener);
+        }
+    }
+    halves
+}
+
+#[test]
+fn all_ends_arrive_over_a_bad_link() {
+    for seed in 1..=10 {
+        let (mut pair, client, server) = Pair::connected();
+        let mut halves = many_halves(&mut pair, &client, &server);
+        pair.up = lossy(seed, 30);
+        pair.down = lossy(seed + 100, 30);
+        let count = halves.len();
+        // Each gets more data in some turn and its end in a later one; the steps are prime to the count.
+        let step = [7, 11, 13, 17][seed as usize % 4];
+        let order = |turn: usize| turn * step % count;
+        let mut turn = 0;
+        pair.run_until(|_| {
+            for _ in 0..5 {
+                if (7..count + 7).contains(&turn) {
+                    let half = &halves[order(turn - 7)];
+                    write(&half.from, half.id, b"", true);
+                }
+                if turn < count {
+                    let half = &halves[order(turn)];
+                    write(&half.from, half.id, b"b", false);
+                }
+                turn += 1;
+            }
+            halves.iter_mut().for_each(Half::read);
+            turn >= count + 7 && halves.iter().all(|half| half.is_ended)
+        });
+        for half in &halves {
+            assert_eq!(half.heard, b"ab", "stream {}, seed {seed}", half.id);
+        }
+    }
+}
