@@ -1,4 +1,4 @@
-//! Ends of streams that are told apart from the data before them: whatever is lost, the peer hears of them.
+//! Ends of streams, and streams beside others, where packets get lost: whatever is lost, the peer hears of them.
 //! quiche 0.30.0 fails all of these without our patch.
 
 #![allow(clippy::disallowed_methods, reason = "tests are the outside, where time comes from")]
@@ -209,4 +209,29 @@ fn all_ends_arrive_over_a_bad_link() {
             assert_eq!(half.heard, b"ab", "stream {}, seed {seed}", half.id);
         }
     }
+}
+
+#[test]
+fn a_stream_that_has_nothing_left_to_repeat_stops_no_other() {
+    let (mut pair, client, server) = Pair::connected();
+    // The client has something to acknowledge in each packet,
+    write(&server, 1, b"x", false);
+    pair.run();
+    // and as much under way as may be. All of it arrives, but not what acknowledges it.
+    write(&client, 0, &[1; 2_000], false);
+    write(&client, 4, &[1; 20_000], false);
+    let sent = pair.client.transmit();
+    pair.server.receive(&sent);
+    pair.server.transmit();
+    // So the oldest packet is repeated, and what finds no room in it beside the acknowledgement has to wait, until it is
+    // acknowledged, too.
+    time_out(&mut pair.client);
+    let repeated = pair.client.transmit();
+    assert_eq!(repeated.len(), 1);
+    pair.server.receive(&repeated);
+    pair.run();
+    write(&client, 8, b"other", true);
+    pair.run();
+    assert!(pair.server.opened().contains(&8));
+    assert_eq!(read(&server, 8), (b"other".to_vec(), true));
 }
