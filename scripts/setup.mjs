@@ -17,7 +17,7 @@ import { parseArgs } from 'node:util';
 
 import { withLock } from './lib/lock.mjs';
 import { excerpt, nodeTool, npm, root, run, stateDir } from './lib/process.mjs';
-import { QUICHE_INPUTS, QUICHE_SOURCE, copyQuiche, patchQuiche } from './lib/quiche.mjs';
+import { QUICHE_INPUTS, QUICHE_SOURCE, copyQuiche, patchQuiche, placeQuiche } from './lib/quiche.mjs';
 import { fail, say, startStep } from './lib/terminal.mjs';
 import { checkCmakeVersion, checkNode, checkRust, installPlan, installTools, missingTools } from './lib/tools.mjs';
 
@@ -46,6 +46,7 @@ const PARTS = [
     outputs: () => QUICHE_SOURCE,
     command: () => patchQuiche.command,
     env: patchQuiche.env,
+    after: placeQuiche,
   },
   {
     name: 'addon',
@@ -122,6 +123,7 @@ async function doPart(part, settings) {
   const log = path.join(stateDir, `${part.name}.log`);
   const onLine = (line) => step.note(line.trim());
   const { code, output } = await run(part.command(settings), { log, onLine, env: part.env });
+  if (code === 0) part.after?.();
   const lost = part.outputs().filter((file) => !fs.existsSync(path.join(root, file)));
   if (code !== 0 || lost.length > 0) {
     step.failed();
