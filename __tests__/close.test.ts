@@ -1,6 +1,9 @@
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import path from 'node:path';
+import { promisify } from 'node:util';
 import { errors, events } from '../lib';
-import { createPair, echo, nextEvent, openStream, readAll, recordEvents } from './helpers/pair';
+import { authority, createPair, echo, nextEvent, openStream, readAll, recordEvents } from './helpers/pair';
 
 describe('a connection that one side stops', () => {
   test('ends at both, with code and reason, told in order', async () => {
@@ -126,6 +129,26 @@ describe('stopping without force', () => {
     await Promise.all([ours.end(), theirs.end(), readAll(ours), readAll(theirs)]);
     await stopped;
     await pair[Symbol.asyncDispose]();
+  });
+
+  test('ends in a process where nothing else happens, and what follows from it begins', async () => {
+    const program = `
+      const { QUICClient, QUICServer } = require(${JSON.stringify(path.join(__dirname, '..', 'dist'))});
+      void (async () => {
+        const server = new QUICServer({ config: ${JSON.stringify(authority().issue())} });
+        await server.start({ host: '127.0.0.1' });
+        const to = { host: '127.0.0.1', port: server.port, localHost: '127.0.0.1', config: { verifyPeer: false } };
+        const first = await QUICClient.createQUICClient(to);
+        // Until nothing is under way any more, so that nothing but the call wakes the event loop.
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+        await first.connection.stop({ force: false });
+        const second = await QUICClient.createQUICClient(to);
+        for (const end of [first, second]) await end.destroy({ force: true });
+        await server.stop({ force: true });
+        console.log('done');
+      })();`;
+    const { stdout } = await promisify(execFile)(process.execPath, ['--eval', program], { timeout: 15_000 });
+    expect(stdout.trim()).toBe('done');
   });
 
   test('ends when its streams are destroyed', async () => {

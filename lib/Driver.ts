@@ -125,9 +125,17 @@ class Driver implements TurnSink {
   /** Sends what waits, then lets go of everything, without a close frame for connections that are still open. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
-    this.#turns.flush();
-    this.#check();
-    this.#turns.flush();
+    try {
+      this.#turns.flush();
+      this.#check();
+      this.#turns.flush();
+    } finally {
+      // Also where the addon has failed.
+      await this.#release();
+    }
+  }
+
+  async #release(): Promise<void> {
     this.#isClosed = true;
     this.#turns.stop();
     const connections = [...this.#connections.values()];

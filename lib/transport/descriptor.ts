@@ -99,6 +99,8 @@ class NativeTurns implements Turns {
   setReferenced(isReferenced: boolean): void {
     this.#isReferenced = isReferenced;
     this.#udp.setReferenced(isReferenced);
+    // Something may be waiting for a turn that may not come.
+    if (!isReferenced) this.wake();
   }
 
   stop(): void {

@@ -256,11 +256,13 @@ impl Hooks {
     }
 
     fn wait_for(&self, events: c_int) -> io::Result<()> {
-        if !self.is_open() || self.events.replace(events) == events {
+        if !self.is_open() || self.events.get() == events {
             return Ok(());
         }
         // SAFETY: the handle is open.
-        uv_check(unsafe { (self.libuv.poll_start)(self.poll.raw(), events, self.callbacks.on_poll) })
+        uv_check(unsafe { (self.libuv.poll_start)(self.poll.raw(), events, self.callbacks.on_poll) })?;
+        self.events.set(events);
+        Ok(())
     }
 
     fn close(&self) {

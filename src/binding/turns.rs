@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use napi::bindgen_prelude::Float64Array;
 
@@ -32,6 +32,8 @@ pub struct Turns {
     is_watched: Cell<bool>,
     /// Whether there is to be a turn, although nothing is known that is to be done.
     is_asked: Cell<bool>,
+    /// Whether JavaScript was called since the loop last looked at all that waits before it does.
+    has_told: Cell<bool>,
     /// When the alarm goes off.
     alarm: Cell<Option<Instant>>,
     is_dead: Cell<bool>,
@@ -47,6 +49,7 @@ impl Turns {
             callback,
             is_watched: Cell::new(false),
             is_asked: Cell::new(false),
+            has_told: Cell::new(false),
             alarm: Cell::new(None),
             is_dead: Cell::new(false),
         }
@@ -85,7 +88,7 @@ impl Turns {
             Ok(()) => return,
         };
         if hooks.is_open() && !self.is_dead.replace(true) {
-            self.callback.call(0, Some(&reason));
+            self.tell(0, Some(&reason));
         }
     }
 
@@ -96,7 +99,7 @@ impl Turns {
         loop {
             if count > 0 {
                 is_end_told = false;
-                self.callback.call(count, None);
+                self.tell(count, None);
             }
             if !hooks.is_open() {
                 return Ok(());
@@ -108,7 +111,7 @@ impl Turns {
                     break;
                 }
                 is_end_told = true;
-                self.callback.call(0, None);
+                self.tell(0, None);
             }
         }
         self.set_alarm(hooks);
@@ -128,6 +131,11 @@ impl Turns {
             self.alarm.set(Some(next));
             hooks.set_alarm(next.saturating_duration_since(now));
         }
+    }
+
+    fn tell(&self, count: u32, death: Option<&str>) {
+        self.has_told.set(true);
+        self.callback.call(count, death);
     }
 
     fn take_changes(&self) -> Result<u32> {
@@ -183,10 +191,17 @@ impl Listener for Turns {
     }
 
     fn before_wait(&self, hooks: &Hooks) {
+        self.has_told.set(false);
         if self.is_asked.take() || self.has_work() {
             self.run(hooks, |_, _| Ok(()));
         } else {
             self.set_alarm(hooks);
+        }
+        // What reacted may have used another socket, whose turn was before ours, or has asked for one more of ours: the loop
+        // must not wait yet.
+        if self.has_told.get() {
+            self.alarm.set(Some(now()));
+            hooks.set_alarm(Duration::ZERO);
         }
     }
 
