@@ -1,5 +1,5 @@
 //! Ends of streams, and streams beside others, where packets get lost: whatever is lost, the peer hears of them.
-//! quiche 0.30.0 fails all of these without our patch.
+//! Most of these fail with quiche 0.30.0 as it was released.
 
 #![allow(clippy::disallowed_methods, reason = "tests are the outside, where time comes from")]
 
