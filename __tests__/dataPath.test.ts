@@ -251,9 +251,10 @@ describe.each(ways)('$name', ({ options, environment, kind }) => {
   });
 });
 
-/** A program that starts a socket, then does what `source` says, with it and its descriptors. */
-function program(source: string): string {
+/** A program that starts a socket, then does what `source` says, with it and its descriptors; `before` all, what that says. */
+function program(source: string, before = ''): string {
   return `
+    ${before}
     const fs = require('node:fs');
     const { QUICSocket, events } = require(${JSON.stringify(path.join(root, 'dist'))});
     const sockets = () => fs.readdirSync('/proc/self/fd').map(Number).filter((fd) => {
@@ -268,8 +269,8 @@ function program(source: string): string {
     })();`;
 }
 
-async function runProgram(source: string): Promise<string> {
-  const child = spawn(process.execPath, ['--eval', program(source)], { stdio: ['ignore', 'pipe', 'inherit'] });
+async function runProgram(source: string, before = ''): Promise<string> {
+  const child = spawn(process.execPath, ['--eval', program(source, before)], { stdio: ['ignore', 'pipe', 'inherit'] });
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
   const [code] = (await once(child, 'close')) as [number | null];
@@ -298,6 +299,14 @@ onLinux('a descriptor that was closed by somebody else is never written to again
 
 onLinux('a process ends when nothing keeps it, whatever is open', async () => {
   expect(await runProgram(`console.log(own.length); socket.unref();`)).toBe('1 (0)');
+});
+
+test('Bun, which ends the process when it is asked to wait for a descriptor, is not asked', async () => {
+  const answer = await runProgram(
+    `console.log(socket.stats.transport.kind); await socket.stop();`,
+    `Object.defineProperty(process, 'versions', { value: { ...process.versions, bun: '1.3.0' } });`,
+  );
+  expect(answer).toBe('portable (0)');
 });
 
 test('worker threads have sockets of their own, which end with them', async () => {

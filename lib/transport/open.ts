@@ -7,8 +7,13 @@ type TransportChoice = 'auto' | 'portable';
 
 /** Binds a socket, the best there is. Rejects with the system's error. */
 function openTransport(options: TransportOptions, choice: TransportChoice): Promise<Transport | DrivingTransport> {
-  const fast = choice === 'portable' ? undefined : DescriptorTransport.open(options);
+  const fast = choice === 'portable' || !hasLibuv() ? undefined : DescriptorTransport.open(options);
   return fast === undefined ? DgramTransport.open(options) : Promise.resolve(fast);
+}
+
+/** Bun exports libuv's functions, but ends the process when one is called that it doesn't have. */
+function hasLibuv(): boolean {
+  return process.versions['bun'] === undefined;
 }
 
 /** What is chosen for those who don't: by the environment variable `POLYKEY_QUIC_TRANSPORT`, else `'auto'`. */
