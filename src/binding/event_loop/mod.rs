@@ -2,84 +2,20 @@
 //! (<https://docs.libuv.org/en/v1.x/design.html#the-i-o-loop>). No thread, so no change of context between a datagram and
 //! whoever waits for it.
 
-use std::cell::{Cell, UnsafeCell};
+mod libuv;
+
+use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::io;
 use std::ptr;
 use std::rc::Rc;
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use libloading::Library;
 use napi::{Env, sys};
 
-type UvHandle = *mut c_void;
-type OnPoll = unsafe extern "C" fn(UvHandle, c_int, c_int);
-type OnTurn = unsafe extern "C" fn(UvHandle);
-
-/// libuv's numbers, the same in all of its first major version.
-const UV_POLL: c_int = 8;
-const UV_PREPARE: c_int = 9;
-const UV_TIMER: c_int = 13;
-const UV_READABLE: c_int = 1;
-const UV_WRITABLE: c_int = 2;
-
-/// What we need of libuv.
-struct Libuv {
-    handle_size: unsafe extern "C" fn(c_int) -> usize,
-    handle_get_data: unsafe extern "C" fn(UvHandle) -> *mut c_void,
-    handle_set_data: unsafe extern "C" fn(UvHandle, *mut c_void),
-    poll_init: unsafe extern "C" fn(*mut sys::uv_loop_s, UvHandle, c_int) -> c_int,
-    poll_start: unsafe extern "C" fn(UvHandle, c_int, OnPoll) -> c_int,
-    prepare_init: unsafe extern "C" fn(*mut sys::uv_loop_s, UvHandle) -> c_int,
-    prepare_start: unsafe extern "C" fn(UvHandle, OnTurn) -> c_int,
-    timer_init: unsafe extern "C" fn(*mut sys::uv_loop_s, UvHandle) -> c_int,
-    timer_start: unsafe extern "C" fn(UvHandle, OnTurn, u64, u64) -> c_int,
-    close: unsafe extern "C" fn(UvHandle, OnTurn),
-    reference: unsafe extern "C" fn(UvHandle),
-    unreference: unsafe extern "C" fn(UvHandle),
-}
-
-impl Libuv {
-    /// That of the program that loaded us; `None` where it has none.
-    fn get() -> Option<&'static Self> {
-        static LIBUV: OnceLock<Option<Libuv>> = OnceLock::new();
-        LIBUV.get_or_init(Self::load).as_ref()
-    }
-
-    fn load() -> Option<Self> {
-        let program = program()?;
-        // SAFETY: the types are those of libuv's documentation, unchanged in all of its first major version.
-        unsafe {
-            Some(Self {
-                handle_size: *program.get(b"uv_handle_size\0").ok()?,
-                handle_get_data: *program.get(b"uv_handle_get_data\0").ok()?,
-                handle_set_data: *program.get(b"uv_handle_set_data\0").ok()?,
-                poll_init: *program.get(b"uv_poll_init\0").ok()?,
-                poll_start: *program.get(b"uv_poll_start\0").ok()?,
-                prepare_init: *program.get(b"uv_prepare_init\0").ok()?,
-                prepare_start: *program.get(b"uv_prepare_start\0").ok()?,
-                timer_init: *program.get(b"uv_timer_init\0").ok()?,
-                timer_start: *program.get(b"uv_timer_start\0").ok()?,
-                close: *program.get(b"uv_close\0").ok()?,
-                reference: *program.get(b"uv_ref\0").ok()?,
-                unreference: *program.get(b"uv_unref\0").ok()?,
-            })
-        }
-    }
-}
-
-/// The program that loaded us.
-#[cfg(unix)]
-fn program() -> Option<Library> {
-    Some(libloading::os::unix::Library::this().into())
-}
-
-/// The program that loaded us.
-#[cfg(windows)]
-fn program() -> Option<Library> {
-    libloading::os::windows::Library::this().ok().map(Library::from)
-}
+use self::libuv::{
+    Handle, Libuv, OnPoll, OnTurn, UV_POLL, UV_PREPARE, UV_READABLE, UV_TIMER, UV_WRITABLE, UvHandle, uv_check,
+};
 
 /// Whether this runtime lets us wait on its event loop.
 pub fn is_supported() -> bool {
@@ -130,21 +66,6 @@ struct Shared<L> {
     /// Handles that libuv isn't done with.
     handles: Cell<usize>,
     env_hook: Cell<sys::napi_async_cleanup_hook_handle>,
-}
-
-/// Memory that is libuv's until a handle in it is closed.
-struct Handle(Box<[UnsafeCell<u64>]>);
-
-impl Handle {
-    fn new(libuv: &Libuv, kind: c_int) -> Self {
-        // SAFETY: any kind may be asked for.
-        let size = unsafe { (libuv.handle_size)(kind) };
-        Self((0..size.div_ceil(8)).map(|_| UnsafeCell::new(0)).collect())
-    }
-
-    fn raw(&self) -> UvHandle {
-        self.0.as_ptr().cast_mut().cast()
-    }
 }
 
 impl<L: Listener> Watch<L> {
@@ -340,11 +261,4 @@ fn check(status: sys::napi_status) -> io::Result<()> {
         return Ok(());
     }
     Err(io::Error::other(format!("Node-API refuses with status {status}")))
-}
-
-fn uv_check(status: c_int) -> io::Result<()> {
-    if status < 0 {
-        return Err(io::Error::from_raw_os_error(-status));
-    }
-    Ok(())
 }
