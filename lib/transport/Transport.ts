@@ -22,7 +22,7 @@ type TransportOptions = {
 /** Counters of a transport. */
 type TransportStats = {
   /** Which transport it is. */
-  kind?: 'portable' | 'descriptor' | 'descriptor with segmentation';
+  kind?: 'descriptor with segmentation' | 'descriptor' | 'libuv' | 'dgram';
   /** Bytes of socket buffer the system granted; 0 where there is none. */
   recvBufferSize: number;
   sendBufferSize: number;

@@ -11,13 +11,13 @@ use super::clock::now;
 use super::endpoint::{SharedEndpoint, write_changes};
 use super::error::{Result, catch};
 use super::event_loop::{Hooks, Listener};
+use super::wire::Wire;
 use crate::driver::{Driver, Pause};
 use crate::quic;
 use crate::quic::endpoint::Endpoint;
-use crate::udp::Socket;
 
 /// A socket and its driver; gone when the socket is closed.
-pub type SharedDriver = Rc<RefCell<Option<Driver<Socket>>>>;
+pub type SharedDriver = Rc<RefCell<Option<Driver<Wire>>>>;
 
 /// Runs an endpoint's turns: what has come goes in, JavaScript hears what changed and reacts, what wants to go out is sent,
 /// again and again until nothing more has changed. There is one when something has come, when a time has come, and before the
@@ -80,7 +80,7 @@ impl Turns {
     }
 
     /// A turn that begins with something, which a failure ends: of the system or of ours.
-    fn run(&self, hooks: &Hooks, begin: impl FnOnce(&mut Driver<Socket>, &mut Endpoint) -> quic::Result<()>) {
+    fn run(&self, hooks: &Hooks, begin: impl FnOnce(&mut Driver<Wire>, &mut Endpoint) -> quic::Result<()>) {
         let outcome = self.with(begin).and_then(|_| self.settle(hooks));
         let reason = match outcome {
             Err(error) => error.reason.clone(),
@@ -157,7 +157,7 @@ impl Turns {
     }
 
     /// Uses both; `None` when the socket is closed. No borrow outlives this call, and `run` never calls JavaScript.
-    fn with<T>(&self, run: impl FnOnce(&mut Driver<Socket>, &mut Endpoint) -> quic::Result<T>) -> Result<Option<T>> {
+    fn with<T>(&self, run: impl FnOnce(&mut Driver<Wire>, &mut Endpoint) -> quic::Result<T>) -> Result<Option<T>> {
         catch(|| -> quic::Result<Option<T>> {
             let mut driver = self.driver.borrow_mut();
             driver

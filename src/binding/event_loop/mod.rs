@@ -2,20 +2,29 @@
 //! (<https://docs.libuv.org/en/v1.x/design.html#the-i-o-loop>). No thread, so no change of context between a datagram and
 //! whoever waits for it.
 
+//!
+//! | file | concept |
+//! | --- | --- |
+//! | `libuv` | its functions, found in the program that loaded us |
+//! | `handles` | handles that are closed together, at the latest when the environment goes |
+//! | `udp` | a socket of libuv's own |
+
+mod handles;
 mod libuv;
+mod udp;
 
 use std::cell::Cell;
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
 use std::io;
-use std::ptr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use napi::{Env, sys};
+use napi::Env;
 
-use self::libuv::{
-    Handle, Libuv, OnPoll, OnTurn, UV_POLL, UV_PREPARE, UV_READABLE, UV_TIMER, UV_WRITABLE, UvHandle, uv_check,
-};
+use self::handles::{Handles, Owner, adopt, loop_of, owner_of};
+use self::libuv::{Libuv, OnPoll, OnTurn, UV_POLL, UV_PREPARE, UV_READABLE, UV_TIMER, UV_WRITABLE, UvHandle, uv_check};
+pub use self::udp::{LoopSocket, interface_number};
+use self::udp::{Shared as SocketShared, Waiter};
 
 /// Whether this runtime lets us wait on its event loop.
 pub fn is_supported() -> bool {
@@ -34,91 +43,98 @@ pub trait Listener: 'static {
     fn on_closed(&self);
 }
 
-/// A descriptor, an alarm, and the moment before the loop waits, watched for one listener from now until this is dropped.
-/// Drop it before the descriptor is closed.
+/// What is waited for.
+pub enum Source<'a> {
+    /// A descriptor, which is to be closed after the watch.
+    Descriptor(c_int),
+    /// A socket of libuv's.
+    Socket(&'a LoopSocket),
+}
+
+/// A source, an alarm, and the moment before the loop waits, watched for one listener from now until this is dropped.
 pub struct Watch<L: Listener> {
     shared: Rc<Shared<L>>,
 }
 
 /// What a listener can ask for.
 pub struct Hooks {
-    libuv: &'static Libuv,
-    poll: Handle,
-    prepare: Handle,
-    alarm: Handle,
-    callbacks: Callbacks,
-    events: Cell<c_int>,
-    /// Whether the handles are initialised and not being closed.
-    is_open: Cell<bool>,
+    handles: Handles,
+    source: Watched,
+    on_alarm: OnTurn,
 }
 
-/// Those of one kind of listener.
-struct Callbacks {
-    on_poll: OnPoll,
-    on_alarm: OnTurn,
-    on_closed: OnTurn,
+/// A source, as it is waited for.
+enum Watched {
+    /// By a handle of our own.
+    Poll { on_poll: OnPoll, events: Cell<c_int> },
+    /// By itself.
+    Socket(Rc<SocketShared>),
 }
+
+/// Places among the handles.
+const PREPARE: usize = 0;
+const ALARM: usize = 1;
+const POLL: usize = 2;
 
 /// What libuv knows us by.
 struct Shared<L> {
     hooks: Hooks,
     listener: L,
-    /// Handles that libuv isn't done with.
-    handles: Cell<usize>,
-    env_hook: Cell<sys::napi_async_cleanup_hook_handle>,
 }
 
 impl<L: Listener> Watch<L> {
     /// Begins to wait. Keeps the process alive, unless `set_referenced` says otherwise.
-    pub fn new(env: Env, descriptor: c_int, listener: L) -> io::Result<Self> {
+    pub fn new(env: Env, source: &Source<'_>, listener: L) -> io::Result<Self> {
         let libuv = Libuv::get().ok_or(io::ErrorKind::Unsupported)?;
+        let (kinds, watched): (&[c_int], _) = match source {
+            Source::Descriptor(_) => (
+                &[UV_PREPARE, UV_TIMER, UV_POLL],
+                Watched::Poll {
+                    on_poll: on_poll::<L>,
+                    events: Cell::new(0),
+                },
+            ),
+            Source::Socket(socket) => (&[UV_PREPARE, UV_TIMER], Watched::Socket(socket.shared().clone())),
+        };
         let shared = Rc::new(Shared {
             hooks: Hooks {
-                libuv,
-                poll: Handle::new(libuv, UV_POLL),
-                prepare: Handle::new(libuv, UV_PREPARE),
-                alarm: Handle::new(libuv, UV_TIMER),
-                callbacks: Callbacks {
-                    on_poll: on_poll::<L>,
-                    on_alarm: on_alarm::<L>,
-                    on_closed: on_closed::<L>,
-                },
-                events: Cell::new(0),
-                is_open: Cell::new(false),
+                handles: Handles::new::<Shared<L>>(libuv, kinds),
+                source: watched,
+                on_alarm: on_alarm::<L>,
             },
             listener,
-            handles: Cell::new(0),
-            env_hook: Cell::new(ptr::null_mut()),
         });
-        let hooks = &shared.hooks;
-        // SAFETY: all happens on the thread of this environment, whose loop lives longer than the handles: its hook closes
-        // them before. Their memory and what their data points at are freed when libuv is done with all, in `on_closed`.
+        let handles = &shared.hooks.handles;
+        let uv_loop = loop_of(env)?;
+        // SAFETY: all happens on the thread of this environment, and the memory is that of such handles.
         unsafe {
-            let mut uv_loop = ptr::null_mut();
-            check(sys::napi_get_uv_event_loop(env.raw(), &raw mut uv_loop))?;
-            // Of these, this alone can fail.
-            uv_check((libuv.poll_init)(uv_loop, hooks.poll.raw(), descriptor))?;
-            (libuv.prepare_init)(uv_loop, hooks.prepare.raw());
-            (libuv.timer_init)(uv_loop, hooks.alarm.raw());
-            for handle in hooks.handles() {
-                shared.handles.update(|count| count + 1);
-                (libuv.handle_set_data)(handle.raw(), Rc::into_raw(shared.clone()).cast_mut().cast());
+            if let Source::Descriptor(descriptor) = source {
+                // Of these, this alone can fail.
+                uv_check((libuv.poll_init)(uv_loop, handles.raw(POLL), *descriptor))?;
             }
-            hooks.is_open.set(true);
-            // Who keeps the process alive is the descriptor.
-            (libuv.unreference)(hooks.prepare.raw());
-            (libuv.unreference)(hooks.alarm.raw());
-            let data = Rc::as_ptr(&shared).cast_mut().cast();
-            let mut env_hook = ptr::null_mut();
-            let status = sys::napi_add_async_cleanup_hook(env.raw(), Some(on_teardown::<L>), data, &raw mut env_hook);
-            shared.env_hook.set(env_hook);
-            // From here on it closes the handles when it is dropped.
-            let watch = Self { shared };
-            check(status)?;
-            let hooks = watch.hooks();
-            hooks.wait_for(UV_READABLE)?;
-            uv_check((libuv.prepare_start)(hooks.prepare.raw(), before_wait::<L>))?;
-            Ok(watch)
+            (libuv.prepare_init)(uv_loop, handles.raw(PREPARE));
+            (libuv.timer_init)(uv_loop, handles.raw(ALARM));
+            // Who keeps the process alive is the source.
+            (libuv.unreference)(handles.raw(PREPARE));
+            (libuv.unreference)(handles.raw(ALARM));
+        }
+        adopt(env, &shared)?;
+        // From here on it closes the handles when it is dropped.
+        let watch = Self { shared };
+        watch.start()?;
+        Ok(watch)
+    }
+
+    fn start(&self) -> io::Result<()> {
+        let Hooks { handles, source, .. } = self.hooks();
+        // SAFETY: the handle is open.
+        uv_check(unsafe { (handles.libuv.prepare_start)(handles.raw(PREPARE), before_wait::<L>) })?;
+        match source {
+            Watched::Poll { .. } => self.hooks().wait_for(UV_READABLE),
+            Watched::Socket(socket) => {
+                let waiter: Weak<Shared<L>> = Rc::downgrade(&self.shared);
+                socket.start(waiter)
+            }
         }
     }
 
@@ -135,17 +151,21 @@ impl<L: Listener> Watch<L> {
 
 impl<L: Listener> Drop for Watch<L> {
     fn drop(&mut self) {
-        self.hooks().close();
+        let Hooks { handles, source, .. } = self.hooks();
+        if let Watched::Socket(socket) = source {
+            socket.stop();
+        }
+        handles.close();
     }
 }
 
 impl Hooks {
     /// Whether it is still waited, and the listener called.
     pub fn is_open(&self) -> bool {
-        self.is_open.get()
+        self.handles.is_open()
     }
 
-    /// Waits for room in the descriptor as well, or no more.
+    /// Waits for room as well, or no more. A socket of libuv's does so by itself.
     pub fn set_for_room(&self, for_room: bool) -> io::Result<()> {
         let room = if for_room { UV_WRITABLE } else { 0 };
         self.wait_for(UV_READABLE | room)
@@ -158,107 +178,95 @@ impl Hooks {
         }
         let ms = u64::try_from(delay.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
         // SAFETY: the handle is open. It fails only on one that isn't.
-        unsafe { (self.libuv.timer_start)(self.alarm.raw(), self.callbacks.on_alarm, ms, 0) };
+        unsafe { (self.handles.libuv.timer_start)(self.handles.raw(ALARM), self.on_alarm, ms, 0) };
     }
 
-    /// Whether the descriptor keeps the process alive.
+    /// Whether the source keeps the process alive.
     pub fn set_referenced(&self, is_referenced: bool) {
+        let libuv = self.handles.libuv;
         let set = if is_referenced {
-            self.libuv.reference
+            libuv.reference
         } else {
-            self.libuv.unreference
+            libuv.unreference
         };
-        // SAFETY: the handle is initialised, and its memory is ours.
-        unsafe { set(self.poll.raw()) }
+        let handle = match &self.source {
+            Watched::Poll { .. } => self.handles.raw(POLL),
+            Watched::Socket(socket) => socket.raw(),
+        };
+        // SAFETY: the handle is initialised, and its memory lives as long as this.
+        unsafe { set(handle) }
     }
 
-    fn handles(&self) -> [&Handle; 3] {
-        [&self.poll, &self.prepare, &self.alarm]
-    }
-
-    fn wait_for(&self, events: c_int) -> io::Result<()> {
-        if !self.is_open() || self.events.get() == events {
+    fn wait_for(&self, wanted: c_int) -> io::Result<()> {
+        let Watched::Poll { on_poll, events } = &self.source else {
+            return Ok(());
+        };
+        if !self.is_open() || events.get() == wanted {
             return Ok(());
         }
         // SAFETY: the handle is open.
-        uv_check(unsafe { (self.libuv.poll_start)(self.poll.raw(), events, self.callbacks.on_poll) })?;
-        self.events.set(events);
+        uv_check(unsafe { (self.handles.libuv.poll_start)(self.handles.raw(POLL), wanted, *on_poll) })?;
+        events.set(wanted);
         Ok(())
     }
 
-    fn close(&self) {
-        if self.is_open.replace(false) {
-            for handle in self.handles() {
-                // SAFETY: the handle is open, and closed once.
-                unsafe { (self.libuv.close)(handle.raw(), self.callbacks.on_closed) }
-            }
+    /// libuv has stopped waiting.
+    fn wait_again(&self) {
+        if let Watched::Poll { events, .. } = &self.source {
+            let _ = self.wait_for(events.replace(0));
         }
+    }
+
+    /// Whether something came that nobody was told of: libuv lets others run after so many datagrams.
+    fn has_received(&self) -> bool {
+        matches!(&self.source, Watched::Socket(socket) if socket.has_received())
     }
 }
 
-/// Of one of the handles.
-///
-/// # Safety
-///
-/// The handle is one of a [`Shared<L>`] that libuv isn't done with.
-unsafe fn shared_of<L>(handle: UvHandle) -> Option<*const Shared<L>> {
-    // SAFETY: the data was set before the handle was started.
-    Libuv::get().map(|libuv| unsafe { (libuv.handle_get_data)(handle) }.cast_const().cast())
+impl<L: Listener> Owner for Shared<L> {
+    fn handles(&self) -> &Handles {
+        &self.hooks.handles
+    }
+
+    fn on_closed(&self) {
+        self.listener.on_closed();
+    }
+}
+
+impl<L: Listener> Waiter for Shared<L> {
+    fn on_ready(&self, is_writable: bool) {
+        self.listener.on_ready(&self.hooks, is_writable);
+    }
 }
 
 unsafe extern "C" fn on_poll<L: Listener>(handle: UvHandle, status: c_int, events: c_int) {
-    // SAFETY: what the data points at lives until `on_closed`, a later turn.
-    let Some(shared) = (unsafe { shared_of::<L>(handle).map(|shared| &*shared) }) else {
+    // SAFETY: the handle is ours, and open.
+    let Some(shared) = (unsafe { owner_of::<Shared<L>>(handle) }) else {
         return;
     };
-    shared.listener.on_ready(&shared.hooks, events & UV_WRITABLE != 0);
+    shared.on_ready(events & UV_WRITABLE != 0);
     if status < 0 {
-        // The system told of an error, which receiving has taken; libuv has stopped waiting.
-        let events = shared.hooks.events.replace(0);
-        let _ = shared.hooks.wait_for(events);
+        // The system told of an error, which receiving has taken.
+        shared.hooks.wait_again();
     }
 }
 
 unsafe extern "C" fn on_alarm<L: Listener>(handle: UvHandle) {
     // SAFETY: as above.
-    if let Some(shared) = unsafe { shared_of::<L>(handle).map(|shared| &*shared) } {
+    if let Some(shared) = unsafe { owner_of::<Shared<L>>(handle) } {
         shared.listener.on_alarm(&shared.hooks);
     }
 }
 
 unsafe extern "C" fn before_wait<L: Listener>(handle: UvHandle) {
     // SAFETY: as above.
-    if let Some(shared) = unsafe { shared_of::<L>(handle).map(|shared| &*shared) } {
-        shared.listener.before_wait(&shared.hooks);
-    }
-}
-
-unsafe extern "C" fn on_closed<L: Listener>(handle: UvHandle) {
-    // SAFETY: the data of each handle came from an `Rc::into_raw` of its own, and libuv is done with the handle.
-    let Some(shared) = (unsafe { shared_of::<L>(handle).map(|shared| Rc::from_raw(shared)) }) else {
+    let Some(shared) = (unsafe { owner_of::<Shared<L>>(handle) }) else {
         return;
     };
-    shared.handles.update(|count| count - 1);
-    if shared.handles.get() > 0 {
-        return;
+    if shared.hooks.has_received() {
+        shared.on_ready(false);
     }
-    shared.listener.on_closed();
-    let env_hook = shared.env_hook.get();
-    if !env_hook.is_null() {
-        // SAFETY: the hook was added with the handles, and is removed once: in a teardown that is what the environment
-        // waits for.
-        unsafe { sys::napi_remove_async_cleanup_hook(env_hook) };
+    if shared.hooks.is_open() {
+        shared.listener.before_wait(&shared.hooks);
     }
-}
-
-unsafe extern "C" fn on_teardown<L: Listener>(_hook: sys::napi_async_cleanup_hook_handle, data: *mut c_void) {
-    // SAFETY: the hook is removed before what it points at is freed.
-    unsafe { &*data.cast::<Shared<L>>() }.hooks.close();
-}
-
-fn check(status: sys::napi_status) -> io::Result<()> {
-    if status == sys::Status::napi_ok {
-        return Ok(());
-    }
-    Err(io::Error::other(format!("Node-API refuses with status {status}")))
 }

@@ -1,0 +1,97 @@
+//! Datagrams that have come.
+
+use std::fmt;
+use std::mem;
+use std::net::SocketAddr;
+
+/// The largest message, and a little: slots a power of two apart would share a few lines of the processor's caches.
+pub const SLOT: usize = 65_536 + 1472;
+/// Slots of an inbox. Each may hold a burst that the kernel has merged, so that few are enough.
+pub const SLOTS: usize = 8;
+
+/// Room for the datagrams that one look into a socket brings. Any number of sockets can use it, one after the other.
+pub struct Inbox {
+    /// Memory that was never touched takes no room.
+    bytes: Vec<u8>,
+    came: Messages,
+}
+
+/// What stands in an inbox.
+#[derive(Debug)]
+pub struct Messages(Vec<Message>);
+
+/// One or more datagrams of one sender, one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Message {
+    /// Its first byte.
+    pub offset: usize,
+    /// How many bytes.
+    pub length: usize,
+    /// Who sent it.
+    pub from: SocketAddr,
+    /// Size of each datagram but the last, which may be smaller.
+    pub segment: usize,
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        Self {
+            bytes: vec![0; SLOTS * SLOT],
+            came: Messages(Vec::with_capacity(SLOTS)),
+        }
+    }
+}
+
+impl fmt::Debug for Inbox {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Inbox").field("came", &self.came).finish()
+    }
+}
+
+impl Inbox {
+    /// What came, with its sender; the bytes may be changed.
+    pub fn datagrams(&mut self) -> impl Iterator<Item = (&mut [u8], SocketAddr)> {
+        let (mut rest, mut start) = (&mut self.bytes[..], 0);
+        self.came.0.iter().flat_map(move |message| {
+            let (_, bytes) = mem::take(&mut rest).split_at_mut(message.offset - start);
+            let (bytes, behind) = bytes.split_at_mut(message.length);
+            (rest, start) = (behind, message.offset + message.length);
+            // No piece would be left of a datagram without bytes.
+            let empty = bytes.is_empty().then_some(&mut [][..]);
+            let pieces = bytes.chunks_mut(message.segment.max(1));
+            empty.into_iter().chain(pieces).map(|datagram| (datagram, message.from))
+        })
+    }
+
+    /// Whether nothing came.
+    pub fn is_empty(&self) -> bool {
+        self.came.0.is_empty()
+    }
+
+    /// Forgets what came.
+    pub fn clear(&mut self) {
+        self.came.0.clear();
+    }
+
+    /// Where the memory begins that nothing stands in, up to its end.
+    pub fn used(&self) -> usize {
+        self.came.end()
+    }
+
+    /// All of its memory, and what stands there: to be written, and then told.
+    pub fn parts(&mut self) -> (&mut [u8], &mut Messages) {
+        (&mut self.bytes, &mut self.came)
+    }
+}
+
+impl Messages {
+    /// Tells of what was written behind all others.
+    pub fn push(&mut self, message: Message) {
+        assert!(self.end() <= message.offset, "messages stand one behind the other");
+        self.0.push(message);
+    }
+
+    fn end(&self) -> usize {
+        self.0.last().map_or(0, |last| last.offset + last.length)
+    }
+}
