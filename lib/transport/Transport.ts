@@ -30,6 +30,8 @@ type TransportStats = {
   datagramsSent: number;
   /** Datagrams the system refused to send. */
   sendsFailed: number;
+  /** How often the system took no more for now; nobody knows by `'dgram'`. */
+  sendsBlocked?: number;
 };
 
 /** What all transports have. */

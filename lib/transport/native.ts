@@ -58,7 +58,7 @@ class NativeTransport implements DrivingTransport {
   }
 
   #readStats(): TransportStats {
-    const { recvBufferSize, sendBufferSize, received, sent, failed, segments } = this.#udp.stats();
+    const { recvBufferSize, sendBufferSize, received, sent, failed, blocked, segments } = this.#udp.stats();
     return {
       kind: segments ? 'descriptor with segmentation' : this.#kind,
       recvBufferSize,
@@ -66,6 +66,7 @@ class NativeTransport implements DrivingTransport {
       datagramsReceived: received,
       datagramsSent: sent,
       sendsFailed: failed,
+      sendsBlocked: blocked,
     };
   }
 }

@@ -95,3 +95,67 @@ impl Messages {
         self.0.last().map_or(0, |last| last.offset + last.length)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(offset: usize, length: usize, segment: usize) -> Message {
+        Message {
+            offset,
+            length,
+            from: SocketAddr::from(([127, 0, 0, 1], 1 + offset as u16)),
+            segment,
+        }
+    }
+
+    fn filled(messages: &[Message]) -> Inbox {
+        let mut inbox = Inbox::default();
+        let (memory, came) = inbox.parts();
+        for (place, byte) in memory.iter_mut().enumerate() {
+            *byte = (place % 251) as u8;
+        }
+        for message in messages {
+            came.push(*message);
+        }
+        inbox
+    }
+
+    fn pieces(inbox: &mut Inbox) -> Vec<(u8, usize, u16)> {
+        inbox
+            .datagrams()
+            .map(|(bytes, from)| (bytes.first().copied().unwrap_or(255), bytes.len(), from.port()))
+            .collect()
+    }
+
+    #[test]
+    fn messages_come_apart_into_the_datagrams_that_they_were() {
+        let mut inbox = filled(&[
+            message(0, 3, 3),
+            message(10, 0, 0),
+            message(10, 25, 10),
+            message(100, 1, 1),
+        ]);
+        let expected = [
+            (0, 3, 1),
+            (255, 0, 11),
+            (10, 10, 11),
+            (20, 10, 11),
+            (30, 5, 11),
+            (100, 1, 101),
+        ];
+        assert_eq!(pieces(&mut inbox), expected);
+        // Looking takes nothing out.
+        assert_eq!(pieces(&mut inbox), expected);
+        assert_eq!((inbox.used(), inbox.is_empty()), (101, false));
+        inbox.clear();
+        assert_eq!((inbox.used(), inbox.is_empty()), (0, true));
+        assert_eq!(pieces(&mut inbox), []);
+    }
+
+    #[test]
+    #[should_panic(expected = "one behind the other")]
+    fn no_message_stands_in_another() {
+        filled(&[message(0, 3, 3), message(2, 1, 1)]);
+    }
+}
