@@ -8,6 +8,7 @@ import { ChangeKind, Endpoint, UdpSocket } from '../../index.js';
 import { codeOf } from '../helpers/rawPair';
 
 const isLinux = process.platform === 'linux';
+const STRAY: number = ChangeKind.Stray;
 const kinds: UdpSocketKind[] = isLinux ? ['Descriptor', 'Libuv'] : ['Libuv'];
 
 /** Closed at the end of each test. */
@@ -39,7 +40,7 @@ function drive(socket: UdpSocket, react: (data: Buffer, host: string) => void = 
   const changes = new Float64Array(30);
   socket.drive(endpoint, changes, (count) => {
     for (let at = 0; at < count * 3; at += 3) {
-      if (changes[at] !== Number(ChangeKind.Stray)) continue;
+      if (changes[at] !== STRAY) continue;
       for (let stray = endpoint.takeStray(); stray !== null; stray = endpoint.takeStray()) {
         react(stray.data, stray.host);
       }
