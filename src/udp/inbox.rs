@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 
 /// The largest message, and a little: slots a power of two apart would share a few lines of the processor's caches.
 pub const SLOT: usize = 65_536 + 1472;
-/// Slots of an inbox. Each may hold a burst that the kernel has merged, so that few are enough.
-pub const SLOTS: usize = 8;
+/// What libuv reads between two turns, if it reads 20 at a time, each into a slot.
+const CAPACITY: usize = 42 * SLOT;
 
 /// Room for the datagrams that one look into a socket brings. Any number of sockets can use it, one after the other.
 pub struct Inbox {
@@ -36,8 +36,8 @@ pub struct Message {
 impl Default for Inbox {
     fn default() -> Self {
         Self {
-            bytes: vec![0; SLOTS * SLOT],
-            came: Messages(Vec::with_capacity(SLOTS)),
+            bytes: vec![0; CAPACITY],
+            came: Messages(Vec::new()),
         }
     }
 }

@@ -31,6 +31,9 @@ pub(super) const UV_WRITABLE: c_int = 2;
 pub(super) const UV_UDP_IPV6ONLY: c_uint = 1;
 pub(super) const UV_UDP_PARTIAL: c_uint = 2;
 pub(super) const UV_UDP_REUSEADDR: c_uint = 4;
+pub(super) const UV_UDP_MMSG_CHUNK: c_uint = 8;
+pub(super) const UV_UDP_MMSG_FREE: c_uint = 16;
+pub(super) const UV_UDP_RECVMMSG: c_uint = 256;
 
 /// `uv_buf_t`: the system's own form of a piece of memory.
 #[repr(C)]
@@ -71,7 +74,7 @@ pub(super) struct Libuv {
     pub(super) prepare_start: unsafe extern "C" fn(UvHandle, OnTurn) -> c_int,
     pub(super) timer_init: unsafe extern "C" fn(UvLoop, UvHandle) -> c_int,
     pub(super) timer_start: unsafe extern "C" fn(UvHandle, OnTurn, u64, u64) -> c_int,
-    pub(super) udp_init: unsafe extern "C" fn(UvLoop, UvHandle) -> c_int,
+    pub(super) udp_init_ex: unsafe extern "C" fn(UvLoop, UvHandle, c_uint) -> c_int,
     pub(super) udp_bind: unsafe extern "C" fn(UvHandle, SockAddrPtr, c_uint) -> c_int,
     pub(super) udp_getsockname: unsafe extern "C" fn(UvHandle, *mut c_void, *mut c_int) -> c_int,
     pub(super) udp_recv_start: unsafe extern "C" fn(UvHandle, OnAllocate, OnReceived) -> c_int,
@@ -112,7 +115,7 @@ impl Libuv {
                 prepare_start: *program.get(b"uv_prepare_start\0").ok()?,
                 timer_init: *program.get(b"uv_timer_init\0").ok()?,
                 timer_start: *program.get(b"uv_timer_start\0").ok()?,
-                udp_init: *program.get(b"uv_udp_init\0").ok()?,
+                udp_init_ex: *program.get(b"uv_udp_init_ex\0").ok()?,
                 udp_bind: *program.get(b"uv_udp_bind\0").ok()?,
                 udp_getsockname: *program.get(b"uv_udp_getsockname\0").ok()?,
                 udp_recv_start: *program.get(b"uv_udp_recv_start\0").ok()?,

@@ -1,4 +1,5 @@
-//! A UDP socket of libuv's (<https://docs.libuv.org/en/v1.x/udp.html>): on all systems, one system call for each datagram.
+//! A UDP socket of libuv's (<https://docs.libuv.org/en/v1.x/udp.html>): on all systems, one system call for each datagram, but
+//! for those that come where the system has `recvmmsg`.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{CString, c_int, c_uint, c_void};
@@ -13,8 +14,8 @@ use socket2::SockAddr;
 
 use super::handles::{Handles, Owner, adopt, loop_of, owner_of};
 use super::libuv::{
-    Libuv, Memory, SockAddrPtr, UV_UDP, UV_UDP_IPV6ONLY, UV_UDP_PARTIAL, UV_UDP_REUSEADDR, UV_UDP_SEND, UvBuffer,
-    UvHandle, UvRequest, uv_check,
+    Libuv, Memory, SockAddrPtr, UV_UDP, UV_UDP_IPV6ONLY, UV_UDP_MMSG_CHUNK, UV_UDP_MMSG_FREE, UV_UDP_PARTIAL,
+    UV_UDP_RECVMMSG, UV_UDP_REUSEADDR, UV_UDP_SEND, UvBuffer, UvHandle, UvRequest, uv_check,
 };
 use crate::driver::Wire;
 use crate::udp::{BindOptions, Burst, Entry, Inbox, Message, SLOT, reached_from};
@@ -88,8 +89,9 @@ impl LoopSocket {
                 failed: Cell::new(0),
             },
         });
+        // Of the address family that it is bound to, receiving many at a time where the system can.
         // SAFETY: the loop lives, and the memory is that of such a handle.
-        uv_check(unsafe { (libuv.udp_init)(uv_loop, shared.raw()) })?;
+        uv_check(unsafe { (libuv.udp_init_ex)(uv_loop, shared.raw(), UV_UDP_RECVMMSG) })?;
         adopt(env, &shared)?;
         // From here on it is closed when it is dropped.
         let mut socket = Self {
@@ -319,7 +321,8 @@ impl Shared {
     fn take_in(&self, buffer: &UvBuffer, length: usize, from: SockAddrPtr) {
         let mut inbox = self.inbox.borrow_mut();
         let (memory, came) = inbox.parts();
-        let offset = buffer.base().addr() - memory.as_ptr().addr();
+        let offset = buffer.base().addr().wrapping_sub(memory.as_ptr().addr());
+        debug_assert!(offset < memory.len(), "libuv writes to the memory that it got from us");
         came.push(Message {
             offset,
             length,
@@ -383,13 +386,17 @@ unsafe extern "C" fn on_received(
         shared.on_error(length as c_int);
         return;
     };
-    let is_last = from.is_null();
     // There is always room for the largest, so none is cut.
-    if !is_last && flags & UV_UDP_PARTIAL == 0 {
-        // SAFETY: libuv lends the buffer that it got from us.
+    if !from.is_null() && flags & UV_UDP_PARTIAL == 0 {
+        // SAFETY: libuv lends the buffer that it got from us, or a piece of it.
         shared.take_in(unsafe { &*buffer }, length, from);
     }
-    if (is_last && shared.has_received()) || !shared.has_room() {
+    // More stand in the same buffer: our memory must stay where it is.
+    if flags & UV_UDP_MMSG_CHUNK != 0 {
+        return;
+    }
+    let is_all = from.is_null() && flags & UV_UDP_MMSG_FREE == 0;
+    if (is_all && shared.has_received()) || !shared.has_room() {
         shared.tell(false);
     }
 }

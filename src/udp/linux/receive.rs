@@ -9,7 +9,10 @@ use nix::errno::Errno;
 use nix::sys::socket::{self, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage};
 
 use super::{Socket, address};
-use crate::udp::inbox::{Inbox, Message, SLOT, SLOTS};
+use crate::udp::inbox::{Inbox, Message, SLOT};
+
+/// Messages per system call. Each may be a burst that the kernel has merged, so that few are enough.
+const BATCH: usize = 8;
 
 impl Socket {
     /// Takes what has come, as much as the inbox holds; answers whether there may be more. An error means that the socket
@@ -33,12 +36,13 @@ fn fill(inbox: &mut Inbox, descriptor: RawFd) -> nix::Result<bool> {
     let (memory, came) = inbox.parts();
     let mut slices: Vec<_> = memory
         .chunks_exact_mut(SLOT)
+        .take(BATCH)
         .map(|slot| [IoSliceMut::new(slot)])
         .collect();
     let flags = MsgFlags::MSG_DONTWAIT;
     // New ones for each call: the kernel notes how long address and control message were, and would take that for the room
     // there is.
-    let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(SLOTS, Some(cmsg_space!(i32)));
+    let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(BATCH, Some(cmsg_space!(i32)));
     let messages = socket::recvmmsg(descriptor, &mut headers, slices.iter_mut(), flags, None)?;
     let mut count = 0;
     for message in messages {
@@ -56,5 +60,5 @@ fn fill(inbox: &mut Inbox, descriptor: RawFd) -> nix::Result<bool> {
         });
         count += 1;
     }
-    Ok(count == SLOTS)
+    Ok(count == BATCH)
 }
