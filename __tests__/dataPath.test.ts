@@ -340,7 +340,8 @@ test.each(choices)('worker threads have sockets of their own, which end with the
   await socket.stop();
 });
 
-test.each(choices)(
+// Not node:dgram, which may end the whole process then: Node 20's sockets don't expect the end in a datagram.
+test.each(choices.slice(0, 2))(
   'a worker thread may be ended in the middle of what it sends and receives: %s',
   async (transport) => {
     const source = program(

@@ -78,6 +78,11 @@ impl Inbox {
         self.came.end()
     }
 
+    /// How much is free behind all that stands there.
+    pub fn room(&self) -> usize {
+        self.bytes.len() - self.used()
+    }
+
     /// All of its memory, and what stands there: to be written, and then told.
     pub fn parts(&mut self) -> (&mut [u8], &mut Messages) {
         (&mut self.bytes, &mut self.came)
@@ -148,6 +153,7 @@ mod tests {
         // Looking takes nothing out.
         assert_eq!(pieces(&mut inbox), expected);
         assert_eq!((inbox.used(), inbox.is_empty()), (101, false));
+        assert_eq!(inbox.room(), inbox.parts().0.len() - 101);
         inbox.clear();
         assert_eq!((inbox.used(), inbox.is_empty()), (0, true));
         assert_eq!(pieces(&mut inbox), []);

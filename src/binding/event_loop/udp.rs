@@ -44,12 +44,18 @@ pub(super) trait Waiter {
     fn on_ready(&self, is_writable: bool);
 }
 
+thread_local! {
+    /// Room for what comes next, to whatever socket.
+    static SPARE: Cell<Option<Inbox>> = const { Cell::new(None) };
+}
+
 /// What libuv knows it by.
 pub(super) struct Shared {
     handles: Handles,
     is_ipv6: bool,
     waiter: RefCell<Option<Weak<dyn Waiter>>>,
-    inbox: RefCell<Inbox>,
+    /// What has come; none while nothing does.
+    inbox: RefCell<Option<Inbox>>,
     is_dead: Cell<bool>,
     queued: Queued,
 }
@@ -172,7 +178,9 @@ impl Wire for LoopSocket {
             return Err(io::ErrorKind::NotConnected.into());
         }
         inbox.clear();
-        mem::swap(&mut *self.shared.inbox.borrow_mut(), inbox);
+        if let Some(came) = self.shared.inbox.take() {
+            SPARE.set(Some(mem::replace(inbox, came)));
+        }
         Ok(false)
     }
 
@@ -188,18 +196,18 @@ impl Wire for LoopSocket {
                 _ => &last.insert((entry.address, self.shared.target(entry.address))).1,
             };
             let datagram = &bytes[entry.offset..entry.offset + entry.length];
-            match self.shared.try_send(datagram, to) {
+            match self.shared.send(datagram, to) {
                 Sent::Taken => burst.done += 1,
-                Sent::NoRoom => {
-                    burst.done += usize::from(self.shared.queue(datagram, to));
-                    burst.is_blocked = true;
-                    break;
-                }
+                Sent::NoRoom => {}
                 Sent::Refused(_) => {
                     burst.done += 1;
                     burst.failed += 1;
                 }
                 Sent::Dead(error) => return Err(error),
+            }
+            burst.is_blocked = self.shared.queued.is_waiting.get();
+            if burst.is_blocked {
+                break;
             }
         }
         Ok(burst)
@@ -207,9 +215,8 @@ impl Wire for LoopSocket {
 
     fn send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
         let to = self.shared.target(to);
-        match self.shared.try_send(datagram, &to) {
+        match self.shared.send(datagram, &to) {
             Sent::Taken => Ok(()),
-            Sent::NoRoom if self.shared.queue(datagram, &to) => Ok(()),
             Sent::NoRoom => Err(io::ErrorKind::WouldBlock.into()),
             Sent::Refused(error) | Sent::Dead(error) => Err(error),
         }
@@ -239,7 +246,7 @@ impl Shared {
 
     /// Whether there is something to be drained that nobody was told of.
     pub(super) fn has_received(&self) -> bool {
-        !self.inbox.borrow().is_empty()
+        self.inbox.borrow().as_ref().is_some_and(|inbox| !inbox.is_empty())
     }
 
     fn receive(&self) -> io::Result<()> {
@@ -269,6 +276,14 @@ impl Shared {
         reached_from(self.is_ipv6, address).into()
     }
 
+    /// Sends a datagram now, or as soon as there is room. Only one waits for that.
+    fn send(&self, datagram: &[u8], to: &SockAddr) -> Sent {
+        match self.try_send(datagram, to) {
+            Sent::NoRoom if !self.queued.is_waiting.get() => self.queue(datagram, to),
+            sent => sent,
+        }
+    }
+
     fn try_send(&self, datagram: &[u8], to: &SockAddr) -> Sent {
         if !self.handles.is_open() {
             return Sent::Dead(io::ErrorKind::NotConnected.into());
@@ -288,14 +303,11 @@ impl Shared {
         }
     }
 
-    /// Lets libuv send a datagram when there is room, and say so; answers whether it does. Only one waits at a time.
-    fn queue(&self, datagram: &[u8], to: &SockAddr) -> bool {
+    /// Lets libuv send a datagram when there is room, and say so. None may wait already.
+    fn queue(&self, datagram: &[u8], to: &SockAddr) -> Sent {
         let Queued {
             request, is_waiting, ..
         } = &self.queued;
-        if is_waiting.get() {
-            return false;
-        }
         let mut kept = self.queued.datagram.borrow_mut();
         kept.clear();
         kept.extend_from_slice(datagram);
@@ -315,11 +327,12 @@ impl Shared {
             )
         };
         is_waiting.set(status >= 0);
-        status >= 0
+        uv_check(status).map_or_else(Sent::Refused, |()| Sent::Taken)
     }
 
     fn take_in(&self, buffer: &UvBuffer, length: usize, from: SockAddrPtr) {
         let mut inbox = self.inbox.borrow_mut();
+        let Some(inbox) = &mut *inbox else { return };
         let (memory, came) = inbox.parts();
         let offset = buffer.base().addr().wrapping_sub(memory.as_ptr().addr());
         debug_assert!(offset < memory.len(), "libuv writes to the memory that it got from us");
@@ -333,8 +346,7 @@ impl Shared {
     }
 
     fn has_room(&self) -> bool {
-        let mut inbox = self.inbox.borrow_mut();
-        inbox.parts().0.len() - inbox.used() >= SLOT
+        self.inbox.borrow().as_ref().is_none_or(|inbox| inbox.room() >= SLOT)
     }
 
     fn on_error(&self, status: c_int) {
@@ -360,11 +372,13 @@ unsafe extern "C" fn on_allocate(handle: UvHandle, _suggested: usize, buffer: *m
     let Some(shared) = (unsafe { owner_of::<Shared>(handle) }) else {
         return;
     };
-    if !shared.has_room() {
-        // Nobody takes it.
-        shared.inbox.borrow_mut().clear();
-    }
+    let is_full = !shared.has_room();
     let mut inbox = shared.inbox.borrow_mut();
+    let inbox = inbox.get_or_insert_with(|| SPARE.take().unwrap_or_default());
+    if is_full {
+        // Nobody takes it.
+        inbox.clear();
+    }
     let used = inbox.used();
     let room = &mut inbox.parts().0[used..];
     // SAFETY: libuv lends its own. Until it tells what came, we touch nothing of this memory.
@@ -396,7 +410,9 @@ unsafe extern "C" fn on_received(
         return;
     }
     let is_all = from.is_null() && flags & UV_UDP_MMSG_FREE == 0;
-    if (is_all && shared.has_received()) || !shared.has_room() {
+    if is_all && !shared.has_received() {
+        SPARE.set(shared.inbox.take());
+    } else if is_all || !shared.has_room() {
         shared.tell(false);
     }
 }
