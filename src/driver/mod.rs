@@ -4,6 +4,7 @@
 mod outgoing;
 #[cfg(test)]
 mod tests;
+pub mod turns;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
