@@ -137,7 +137,7 @@ impl<W: Wire> Turns<W> {
         }
         // What reacted may have used another socket, whose turn was before ours, or has asked for one more of ours: the loop
         // must not wait yet.
-        if self.has_told.get() {
+        if self.has_told.get() && host.is_open() {
             self.alarm.set(Some(host.now()));
             host.set_alarm(Duration::ZERO);
         }
@@ -229,3 +229,6 @@ impl<W: Wire> Turns<W> {
             .map(|driver| run(driver, &mut self.endpoint.borrow_mut()))
     }
 }
+
+#[cfg(test)]
+mod tests;
