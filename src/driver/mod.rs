@@ -171,11 +171,6 @@ impl<W: Wire> Driver<W> {
         }
     }
 
-    /// Whether a flush would send something that isn't the endpoint's any more.
-    pub fn has_leftovers(&self) -> bool {
-        !self.leftovers.is_empty()
-    }
-
     fn flush_through(&mut self, endpoint: &mut Endpoint, outgoing: &mut Outgoing, now: Instant) {
         if self.pause.is_none() {
             self.pause = self.send_share(endpoint, outgoing, now);

@@ -218,7 +218,8 @@ impl<W: Wire> Turns<W> {
         let driver = self.driver.borrow();
         let Some(driver) = &*driver else { return false };
         let endpoint = self.endpoint.borrow();
-        endpoint.has_changes() || driver.pause().is_none() && (endpoint.has_output() || driver.has_leftovers())
+        // What is left over has its pause, which ends in a turn.
+        endpoint.has_changes() || driver.pause().is_none() && endpoint.has_output()
     }
 
     /// Uses both; `None` when the socket is closed. No borrow outlives this call, and `run` never tells.
