@@ -4,9 +4,11 @@
 
 mod common;
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
-use common::{Authority, Pair, lossy, shared};
+use common::{Authority, Datagram, Pair, lossy, shared};
 use polykey_quic::quic::connection::{CloseCause, SharedConnection};
 use polykey_quic::quic::endpoint::EndpointSettings;
 use polykey_quic::quic::endpoint::change::Change;
@@ -270,39 +272,58 @@ fn what_a_handshake_told_outlives_the_connection() {
 
 #[test]
 fn what_comes_behind_a_packet_of_a_handshake_that_is_over_is_read() {
-    use std::cell::RefCell;
-    use std::rc::Rc;
-
-    let authority = Authority::new();
-    let mut pair = Pair::new();
-    pair.server
-        .endpoint
-        .listen(shared(authority.config(Verification::Chain)));
-    let sent = Rc::new(RefCell::new(Vec::new()));
-    let seen = sent.clone();
-    pair.up = Box::new(move |burst| {
-        seen.borrow_mut()
-            .extend(burst.iter().map(|datagram| datagram.bytes.clone()));
-        burst
-    });
-    let client = pair.dial(authority.config(Verification::Chain));
-    pair.run();
-    let server = pair.server.accepted();
-    // The client's last flight: sent again where its acknowledgement was lost.
-    let flight = sent
-        .borrow()
-        .iter()
-        .rev()
-        .find(|bytes| packet::is_long(bytes[0]))
-        .cloned();
-    let mut flight = flight.expect("a handshake packet");
-    let layout = packet::coalesced(&flight).expect("well-formed");
-    flight.truncate(layout.short.unwrap_or(flight.len()));
-
-    common::write(&client, 0, b"behind it", true);
-    let mut behind = pair.client.transmit();
-    assert_eq!(behind.len(), 1);
-    behind[0].bytes.splice(0..0, flight);
-    pair.server.receive(&behind);
+    let Late { mut pair, server, late } = Late::new(b"behind it");
+    pair.server.receive(&late);
     assert_eq!(common::read(&server, 0), (b"behind it".to_vec(), true));
+    assert_eq!(pair.server.endpoint.stats.invalid, 0);
+}
+
+#[test]
+fn a_datagram_at_which_a_connection_fails_counts_once_however_many_packets_it_has() {
+    let Late { mut pair, server, late } = Late::new(b"behind it");
+    server.borrow_mut().poison();
+    pair.server.receive(&late);
+    assert_eq!(pair.server.endpoint.stats.invalid, 1);
+}
+
+/// A packet of a handshake that is over, as it is sent again where its acknowledgement was lost, with data behind it.
+struct Late {
+    pair: Pair,
+    server: SharedConnection,
+    late: Vec<Datagram>,
+}
+
+impl Late {
+    fn new(data: &[u8]) -> Self {
+        let authority = Authority::new();
+        let mut pair = Pair::new();
+        pair.server
+            .endpoint
+            .listen(shared(authority.config(Verification::Chain)));
+        let sent = Rc::new(RefCell::new(Vec::new()));
+        let seen = sent.clone();
+        pair.up = Box::new(move |burst| {
+            seen.borrow_mut()
+                .extend(burst.iter().map(|datagram| datagram.bytes.clone()));
+            burst
+        });
+        let client = pair.dial(authority.config(Verification::Chain));
+        pair.run();
+        let server = pair.server.accepted();
+        let flight = sent
+            .borrow()
+            .iter()
+            .rev()
+            .find(|bytes| packet::is_long(bytes[0]))
+            .cloned();
+        let mut flight = flight.expect("a handshake packet");
+        let layout = packet::coalesced(&flight).expect("well-formed");
+        flight.truncate(layout.short.unwrap_or(flight.len()));
+
+        common::write(&client, 0, data, true);
+        let mut late = pair.client.transmit();
+        assert_eq!(late.len(), 1);
+        late[0].bytes.splice(0..0, flight);
+        Self { pair, server, late }
+    }
 }
