@@ -1,6 +1,7 @@
-// Runs the jest suite, on the addon as it is built, under other versions of Node. Their binaries come from npm.
+// Runs the jest suite, on the addon as it is built, under other versions of Node, and the README's example under Bun. Their
+// binaries come from npm.
 //
-//   node scripts/test-node.mjs [version …] [-- arguments of jest …]      by default 22, 24 and 26
+//   node scripts/test-node.mjs [version … | bun] [-- arguments of jest …]      by default 22, 24, 26 and bun
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -8,51 +9,54 @@ import process from 'node:process';
 
 import { excerpt, npm, run, stateDir } from './lib/process.mjs';
 import { fail, say, startStep } from './lib/terminal.mjs';
-import { runJest, sumLine, summary } from './lib/tests.mjs';
+import { runExample, runJest, sumLine, summary } from './lib/tests.mjs';
 import { setup } from './setup.mjs';
 
 const args = process.argv.slice(2);
 const separator = args.indexOf('--');
 const jestArgs = separator === -1 ? [] : args.splice(separator).slice(1);
-const versions = args.length > 0 ? args : ['22', '24', '26'];
+const versions = args.length > 0 ? args : ['22', '24', '26', 'bun'];
 
 await setup();
 const suites = [];
-for (const version of versions) {
-  const node = await installNode(version);
-  const { output } = await run([node, '--version']);
-  say(`\nNode ${output.trim()}`);
-  suites.push(await runJest(jestArgs, { node, name: `Node ${output.trim()}` }));
-}
+for (const version of versions) suites.push(await (version === 'bun' ? testBun() : testNode(version)));
 
 say(`\n${summary(suites)}\n\n${sumLine(suites)}`);
 if (suites.some((suite) => suite.failed > 0)) process.exitCode = 1;
 
-/** The path of that Node; installed on first use, in a folder that git ignores. */
-async function installNode(version) {
-  const directory = path.join(stateDir, 'node', version);
-  const binary = path.join(
-    directory,
-    'node_modules',
-    'node',
-    'bin',
-    process.platform === 'win32' ? 'node.exe' : 'node',
-  );
+async function testNode(version) {
+  const file = process.platform === 'win32' ? 'node.exe' : 'node';
+  const node = await install('Node', `node@${version}`, path.join('node', 'bin', file));
+  const name = await nameOf('Node', node);
+  return runJest(jestArgs, { node, name });
+}
+
+/** Bun has no part of libuv that the addon could use, and can't run jest: what it shows is that it runs a program. */
+async function testBun() {
+  const bun = await install('Bun', 'bun@1', path.join('bun', 'bin', 'bun.exe'));
+  const name = await nameOf('Bun', bun);
+  return runExample([bun, '-e'], { name, env: { POLYKEY_QUIC_TRANSPORT: 'portable' } });
+}
+
+async function nameOf(runtime, program) {
+  const { output } = await run([program, '--version']);
+  const name = `${runtime} ${output.trim()}`;
+  say(`\n${name}`);
+  return name;
+}
+
+/** The path of a runtime's `file`; installed on first use, in a folder that git ignores. */
+async function install(runtime, spec, file) {
+  const directory = path.join(stateDir, ...spec.split('@'));
+  const binary = path.join(directory, 'node_modules', file);
   if (fs.existsSync(binary)) return binary;
-  const step = startStep(`Installing Node ${version} from npm`);
+  const step = startStep(`Installing ${spec} from npm`);
   fs.mkdirSync(directory, { recursive: true });
   fs.writeFileSync(path.join(directory, 'package.json'), '{ "private": true }\n');
-  const { code, output } = await run([
-    ...npm(),
-    'install',
-    '--no-audit',
-    '--no-fund',
-    `--prefix=${directory}`,
-    `node@${version}`,
-  ]);
+  const { code, output } = await run([...npm(), 'install', '--no-audit', '--no-fund', `--prefix=${directory}`, spec]);
   if (code !== 0 || !fs.existsSync(binary)) {
     step.failed();
-    fail(`could not install Node ${version}:`, excerpt(output, 10, 10));
+    fail(`could not install ${runtime} (${spec}):`, excerpt(output, 10, 10));
   }
   step.done();
   return binary;

@@ -7,7 +7,10 @@ import { LONGEST_DELAY } from '../utils/timer';
  * the timer, again and again until nothing more has changed.
  */
 interface Turns {
-  /** Something may want to be sent: it is, when all that reacts to this turn has run. */
+  /**
+   * Something may want to be sent: it is, after the promises and ticks that are due, and before the event loop waits. Native
+   * turns send what was written outside of them at that moment only: immediates may run before.
+   */
   wake(): void;
   /** Sends now what wants to be sent, as far as it goes. */
   flush(): void;

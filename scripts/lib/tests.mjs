@@ -65,6 +65,19 @@ export async function runJest(args = [], { node = process.execPath, name = 'jest
   return { ...suite(name, withCrash(counts, code), ms), failures: failuresOf(result) };
 }
 
+/** Runs the README's example, on dist/ and the addon, as the last argument of a command. */
+export async function runExample(command, { name, env }) {
+  const [, source] = /\n```js\n([^]*?)\n```\n/.exec(fs.readFileSync(path.join(root, 'README.md'), 'utf8'));
+  const start = Date.now();
+  const end = start + EXIT_MS;
+  const stopWhen = () => (Date.now() > end ? `the example still runs after ${duration(EXIT_MS)}` : undefined);
+  const { code, output } = await run([...command, source], { env, stopWhen });
+  const ms = Date.now() - start;
+  if (code === 0 && output === 'bob says hello\n') return suite(name, { passed: 1 }, ms);
+  say(excerpt(output, 30, 30));
+  return suite(name, { failed: 1, failures: ["the README's example"] }, ms);
+}
+
 /**
  * Runs whole Polykey agents, `which`: 'ours' or 'theirs' as in polykey.mjs. Where Polykey can't be installed, all of these
  * tests count as skipped.

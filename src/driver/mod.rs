@@ -4,6 +4,7 @@
 mod outgoing;
 #[cfg(test)]
 mod tests;
+pub mod turns;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -124,6 +125,9 @@ impl<W: Wire> Driver<W> {
         endpoint.begin_receive()?;
         BUFFERS.with_borrow_mut(|buffers| self.receive_through(endpoint, buffers, now));
         endpoint.end_receive(now);
+        if endpoint.owes_answer() {
+            self.flush(endpoint, now);
+        }
         Ok(())
     }
 
@@ -168,11 +172,6 @@ impl<W: Wire> Driver<W> {
         if self.pause == Some(from) {
             self.pause = None;
         }
-    }
-
-    /// Whether a flush would send something that isn't the endpoint's any more.
-    pub fn has_leftovers(&self) -> bool {
-        !self.leftovers.is_empty()
     }
 
     fn flush_through(&mut self, endpoint: &mut Endpoint, outgoing: &mut Outgoing, now: Instant) {

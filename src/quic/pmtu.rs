@@ -12,8 +12,8 @@ use super::error::Result;
 /// What every path carries (RFC 9000 §14).
 const SMALLEST_MTU: usize = quiche::MIN_CLIENT_INITIAL_LEN;
 /// Probe timeouts, or lost packets, after which the path is thought to carry less than it did (RFC 8899 §4.3)
-const BLACK_HOLE_TIMEOUTS: usize = 3;
-const BLACK_HOLE_LOSSES: usize = 32;
+const BLACK_HOLE_TIMEOUTS: u64 = 3;
+const BLACK_HOLE_LOSSES: u64 = 32;
 /// where at least so many bytes were lost for each that was acknowledged: small packets may still get through.
 const BLACK_HOLE_RATIO: u64 = 4;
 /// Of a 1-RTT packet: its first byte, a packet number of four bytes, and the tag of every cipher of TLS 1.3,
@@ -33,12 +33,36 @@ pub(super) struct PmtuSearch {
 }
 
 /// What came of the packets of a connection, probes for the path MTU apart: sums since its beginning.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Tally {
-    timeouts: usize,
-    losses: usize,
+    timeouts: u64,
+    losses: u64,
     lost_bytes: u64,
     acked_bytes: u64,
+}
+
+impl Tally {
+    /// What was added since it was `was`. A sum that is less than it was has begun anew, and all of it was added since: so do
+    /// the timeouts of a path that was left and is used again. quiche's other sums only grow today, which it doesn't promise.
+    fn since(&self, was: &Self) -> Self {
+        let added = |now: u64, was: u64| now.checked_sub(was).unwrap_or(now);
+        Self {
+            timeouts: added(self.timeouts, was.timeouts),
+            losses: added(self.losses, was.losses),
+            lost_bytes: added(self.lost_bytes, was.lost_bytes),
+            acked_bytes: added(self.acked_bytes, was.acked_bytes),
+        }
+    }
+
+    /// Whether the path carries what it is given, more or less.
+    fn is_healthy(&self) -> bool {
+        self.acked_bytes.saturating_mul(BLACK_HOLE_RATIO) > self.lost_bytes
+    }
+
+    /// Whether so much vanished that packets may be too large.
+    fn is_black_hole(&self) -> bool {
+        !self.is_healthy() && (self.timeouts >= BLACK_HOLE_TIMEOUTS || self.losses >= BLACK_HOLE_LOSSES)
+    }
 }
 
 /// Bounds on the packets of a connection.
@@ -119,20 +143,17 @@ impl Connection {
             return Ok(());
         };
         let now = Tally {
-            timeouts: path.total_pto_count,
-            losses: stats.lost,
+            timeouts: path.total_pto_count as u64,
+            losses: stats.lost as u64,
             lost_bytes: stats.lost_bytes,
             acked_bytes: stats.acked_bytes,
         };
-        let was = &search.healthy;
-        let is_healthy = (now.acked_bytes - was.acked_bytes) * BLACK_HOLE_RATIO > now.lost_bytes - was.lost_bytes;
-        let is_black_hole = !is_healthy
-            && path.pmtu > SMALLEST_MTU
-            && (now.timeouts >= was.timeouts + BLACK_HOLE_TIMEOUTS || now.losses >= was.losses + BLACK_HOLE_LOSSES);
+        let added = now.since(&search.healthy);
+        let is_black_hole = path.pmtu > SMALLEST_MTU && added.is_black_hole();
         if is_black_hole {
             search.vanishing = Some(path.pmtu);
         }
-        if is_healthy || is_black_hole {
+        if is_black_hole || added.is_healthy() {
             search.healthy = now;
         }
         Ok(())
@@ -169,5 +190,34 @@ impl Connection {
         };
         let mut paths = self.live()?.path_stats();
         Ok(paths.find(|path| path.active && (path.local_addr, path.peer_addr) == search.path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_that_fell_has_begun_anew() {
+        let was = Tally {
+            timeouts: 10,
+            losses: 40,
+            lost_bytes: 50_000,
+            acked_bytes: 900_000,
+        };
+        let now = Tally {
+            timeouts: BLACK_HOLE_TIMEOUTS,
+            lost_bytes: 54_000,
+            ..was
+        };
+        let added = now.since(&was);
+        let expected = Tally {
+            timeouts: BLACK_HOLE_TIMEOUTS,
+            lost_bytes: 4_000,
+            ..Tally::default()
+        };
+        assert_eq!(added, expected);
+        assert!(added.is_black_hole());
+        assert_eq!(Tally::default().since(&now), Tally::default());
     }
 }

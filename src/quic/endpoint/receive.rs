@@ -22,6 +22,17 @@ const MIN_RESET: usize = 21;
 /// RFC 9000 §14.1.
 const MIN_INITIAL: usize = quiche::MIN_CLIENT_INITIAL_LEN;
 
+/// What a connection made of a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fed {
+    /// A packet of it was authentic and new.
+    Read,
+    /// None was, or nobody counted.
+    Unread,
+    /// The connection failed at it, and ends.
+    Refused,
+}
+
 impl Endpoint {
     /// Takes a batch of datagrams in: `count` entries of `layout` over `data`, which is decrypted in place. Entries that
     /// make no sense are counted and passed over.
@@ -43,7 +54,14 @@ impl Endpoint {
     /// Before the datagrams of a batch that its owner takes in one by one.
     pub fn begin_receive(&mut self) -> Result<()> {
         self.local.ok_or(Error::NotBound)?;
+        self.owes_answer = false;
         Ok(())
+    }
+
+    /// Whether somebody waits for what this batch made ready to be sent, whatever those who hear of it do: a client for the
+    /// server's part of the handshake, a server for the end of it.
+    pub fn owes_answer(&self) -> bool {
+        self.owes_answer
     }
 
     /// After them: looks at all that they changed.
@@ -99,16 +117,17 @@ impl Endpoint {
             return;
         }
         let is_coalesced = layout.is_some_and(|layout| layout.short.is_some_and(|offset| offset > 0));
-        let is_read = self.feed(key, datagram, layout, info, is_coalesced || rebound.is_some());
-        if is_read && rebound.is_some() {
+        let fed = self.feed(key, datagram, layout, info, is_coalesced || rebound.is_some());
+        if fed == Fed::Read && rebound.is_some() {
             self.follow(key, info.from, from, datagram.len(), now);
         }
-        if is_coalesced {
-            self.keep_the_rest(key, datagram, layout, info, is_read);
+        // A connection that refuses a datagram is over: it reads nothing more.
+        if is_coalesced && fed != Fed::Refused {
+            self.keep_the_rest(key, datagram, layout, info, fed);
         }
     }
 
-    /// Hands a datagram to its connection. With `counts`, answers whether a packet of it was authentic and new.
+    /// Hands a datagram to its connection. Only with `counts` is what was read told from what wasn't.
     fn feed(
         &mut self,
         key: usize,
@@ -116,7 +135,7 @@ impl Endpoint {
         layout: Option<Coalesced>,
         info: quiche::RecvInfo,
         counts: bool,
-    ) -> bool {
+    ) -> Fed {
         let slot = &mut self.slots[key];
         if !slot.is_touched {
             slot.is_touched = true;
@@ -147,10 +166,10 @@ impl Endpoint {
         });
         let Ok((counted, is_accepted)) = received else {
             self.stats.invalid += 1;
-            return false;
+            return Fed::Refused;
         };
         slot.is_confirmed |= confirms && is_accepted;
-        counted > 0
+        if counted > 0 { Fed::Read } else { Fed::Unread }
     }
 
     /// Sees to the 1-RTT packet at the end of a coalesced datagram. One that came with the client's certificate is held. Where
@@ -162,14 +181,14 @@ impl Endpoint {
         datagram: &mut [u8],
         layout: Option<Coalesced>,
         info: quiche::RecvInfo,
-        is_read: bool,
+        fed: Fed,
     ) {
         let Some(rest) = layout.and_then(|layout| datagram.get_mut(layout.short?..)) else {
             return;
         };
         if self.slots[key].is_judging_client() {
             self.hold(key, rest, info);
-        } else if !is_read {
+        } else if fed == Fed::Unread {
             let layout = packet::coalesced(rest);
             self.feed(key, rest, layout, info, false);
         }
