@@ -492,7 +492,7 @@ export declare class Connection {
    */
   setMaxIdleTimeout(ms: number): void
   /**
-   * Reads from a stream into the buffer. Answers one number:
+   * Reads from a stream into the buffer, from its byte `at` on (default 0). Answers one number:
    *
    * | n | means |
    * | --- | --- |
@@ -501,7 +501,7 @@ export declare class Connection {
    * | -2 | finished: the stream is gone, or never was |
    * | -3 or less | reset by the peer with code `-3 - n`, which is cut at 2^53 - 4 |
    */
-  streamRead(id: number, buffer: Uint8Array): number
+  streamRead(id: number, buffer: Uint8Array, at?: number | undefined | null): number
   /** Drops up to `bytes` (0 to 2^53-1) of what could be read, without copying. Answers as `streamRead`. */
   streamDiscard(id: number, bytes: number): number
   /**
@@ -532,6 +532,11 @@ export declare class Connection {
   streamPriority(id: number, urgency: number, incremental: boolean): void
   /** How many bytes `streamWrite` would take now; -2 and -3 or less as there, -2 also before a stream is opened. */
   streamCapacity(id: number): number
+  /**
+   * Of these streams, moves those that the connection still knows, and that weren't stopped, to the beginning; answers how
+   * many they are. The others are over and delivered, or nobody wants them.
+   */
+  keepWritable(ids: Float64Array): number
   /**
    * Whether `streamWrite` would take `bytes` now (0 to 2^53-1). If not, the stream is reported as writable again when
    * it would. True as well for a stream that was stopped or is gone: the next `streamWrite` says so.

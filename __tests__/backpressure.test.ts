@@ -106,6 +106,42 @@ describe('beyond the number of streams that the peer permits', () => {
     await (await patient).end();
   });
 
+  test('a stream that waits comes before those who wait for one: its number is lower', async () => {
+    await using pair = await createPair({ server: { initialMaxStreamsBidi: 1 } });
+    const [first, theirs] = await openStream(pair.near, pair.far);
+    const wanted = pair.near.openStream();
+    const second = pair.near.newStream();
+    const opened: Promise<string>[] = [];
+    pair.far.addEventListener(
+      events.EventQUICConnectionStream.name,
+      ({ detail: stream }: events.EventQUICConnectionStream) => {
+        void stream.end();
+        opened.push(readAll(stream).then(String));
+      },
+    );
+    const writing = [second.end(Buffer.from('second')), wanted.then((third) => third.end(Buffer.from('third')))];
+    first.cancel();
+    theirs.cancel();
+    await readAll(second);
+    await Promise.all(writing);
+    await readAll(await wanted);
+    expect(await Promise.all(opened)).toEqual(['second', 'third']);
+    expect((await wanted).streamId).toBeGreaterThan(second.streamId);
+  });
+
+  test('streams that were made and never used count', async () => {
+    await using pair = await createPair({ server: { initialMaxStreamsBidi: 2 } });
+    const [unused, used] = [pair.near.newStream(), pair.near.newStream()];
+    const late = pair.near.openStream();
+    const opened = nextEvent<events.EventQUICConnectionStream>(pair.far, events.EventQUICConnectionStream);
+    const [read, end] = [unused.read(), used.end(Buffer.from('used'))];
+    expect((await readAll((await opened).detail)).toString()).toBe('used');
+    await end;
+    expect(await isPending(Promise.race([late, read]))).toBe(true);
+    await pair.near.stop();
+    for (const waiting of [read, late]) await expect(waiting).rejects.toThrow(errors.ErrorQUICConnectionLocal);
+  });
+
   test('a stream that was given up while it waited is opened and given up', async () => {
     await using pair = await createPair({ server: { initialMaxStreamsBidi: 1 } });
     const [first, theirs] = await openStream(pair.near, pair.far);

@@ -501,11 +501,13 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
 
   async #stop(): Promise<void> {
     const wasEstablished = this.#state.status !== 'starting' && this.#isLive;
+    const hasHeardEnd = this.#state.status === 'closing' && this.#state.ending.isSilent;
     this.tell(events.EventQUICConnectionStop, undefined);
     if (this.#state.status === 'running' && !isImmediate(this.#stopOptions)) await this.#windDown(this.#stopOptions);
     if (this.#isLive) this.#closeByUs(this.#stopOptions);
     // Whoever never met has nothing to repeat: gone when the close frame is.
-    if (!wasEstablished) this.#paths.driver.watch(() => this.#finish());
+    if (hasHeardEnd) this.#finish();
+    else if (!wasEstablished) this.#paths.driver.watch(() => this.#finish());
     await this.#closed.p;
     this.tell(events.EventQUICConnectionStopped, undefined);
   }

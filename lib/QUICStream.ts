@@ -65,7 +65,14 @@ const TURN_BYTES = 512 * 1024;
 
 const EMPTY = new Uint8Array(0);
 
-/** Small chunks are copied out of here, so that none holds more memory than it has bytes. */
+/** Small chunks share memory, as `Buffer.from` makes them: one that is kept holds no more than this. */
+const SLAB_BYTES = 8 * 1024;
+/** What a slab must have left to be read into. */
+const LEAST_SLAB_BYTES = SLAB_BYTES / 2;
+let slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+let slabUsed = 0;
+
+/** Chunks that are too large for that are copied out of here, so that none holds more memory than it has bytes. */
 const scratch = Buffer.allocUnsafeSlow(64 * 1024);
 
 /**
@@ -78,8 +85,10 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
   readonly initiated: 'local' | 'peer';
   readonly #host: StreamHost;
   readonly #handle: NativeConnection;
-  /** Whether the peer's credit covers this stream, so that the connection knows it. */
+  /** Whether the peer's credit covers this stream. */
   #isOpened: boolean;
+  /** Whether the addon knows this stream. */
+  #isUsed: boolean;
   #read: Half;
   #write: Half;
   #reads: PendingRead[] = [];
@@ -89,9 +98,10 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
   #priority: [urgency: number, incremental: boolean] | undefined;
   /** What came before the connection ended, and wasn't read yet. */
   #leftovers: Uint8Array[] = [];
-  #isBulk = false;
+  /** How large the last chunk was. */
+  #lastRead: 'small' | 'medium' | 'large' = 'small';
   /** Whether all that came has been read: a read would find nothing. */
-  #isDry = false;
+  #isDry: boolean;
   #bytesRead = 0;
   #bytesWritten = 0;
   /** Bytes taken since its writer last let others have a turn. */
@@ -113,6 +123,8 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
     // RFC 9000 §2.1: the second bit tells the kind.
     this.type = (streamId & 2) === 0 ? 'bidi' : 'uni';
     this.#isOpened = isOpened;
+    this.#isUsed = initiated === 'peer';
+    this.#isDry = initiated === 'local';
     this.#read = this.type === 'uni' && initiated === 'local' ? ENDED : OPEN;
     this.#write = this.type === 'uni' && initiated === 'peer' ? ENDED : OPEN;
   }
@@ -251,7 +263,16 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
   priority(urgency: number, incremental = true): void {
     if (this.writeClosed) return;
     this.#priority = [urgency, incremental];
-    if (this.#isOpened) this.#handle.streamPriority(this.streamId, urgency, incremental);
+    if (!this.#isOpened) return;
+    this.use();
+    this.#handle.streamPriority(this.streamId, urgency, incremental);
+  }
+
+  /** @internal Makes the connection count the stream, before anything is written. The peer learns nothing yet. */
+  use(): void {
+    if (this.#isUsed || !this.#isOpened) return;
+    this.#isUsed = true;
+    this.#handle.streamWrite(this.streamId, EMPTY, false);
   }
 
   /** @internal Reads what is there, without waiting: `undefined` if nothing is. */
@@ -279,6 +300,7 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
   /** @internal The peer's credit covers it now. */
   onOpened(): void {
     this.#isOpened = true;
+    this.use();
     if (this.#priority !== undefined) this.#handle.streamPriority(this.streamId, ...this.#priority);
     for (const [direction, code] of this.#shutdowns) this.#handle.streamShutdown(this.streamId, direction, code);
     this.#shutdowns = [];
@@ -317,7 +339,7 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
       write.resolve();
       if (write.isLast) this.#endWrite();
     }
-    if (this.#isOpened) this.#learnStop(this.#handle.streamCapacity(this.streamId));
+    if (this.#isUsed) this.#learnStop(this.#handle.streamCapacity(this.streamId));
   }
 
   /** @internal The connection ended: what came before can still be read, if `keepsReceived`. */
@@ -353,30 +375,50 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
     if (leftover !== undefined) return leftover;
     if (this.#read.status === 'failed') throw this.#read.reason;
     if (this.#read.status === 'ended') return null;
-    if (!this.#isOpened || this.#isDry) return undefined;
-    return this.#isBulk ? this.#takeBulk() : this.#takeSmall();
+    if (!this.#isUsed || this.#isDry) return undefined;
+    if (this.#lastRead === 'large') return this.#takeLarge();
+    return this.#lastRead === 'small' && this.#host.chunkSize >= SLAB_BYTES ? this.#takeSmall() : this.#takeMedium();
   }
 
-  /** Copies out of the scratch buffer; once chunks are full, they are read where they stay. */
+  /** Reads where it stays, beside others. */
   #takeSmall(): Uint8Array | null | undefined {
+    if (SLAB_BYTES - slabUsed < LEAST_SLAB_BYTES) {
+      slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+      slabUsed = 0;
+    }
+    const at = slabUsed;
+    const length = this.#receive(slab, at);
+    if (length === undefined || length === null) return length;
+    slabUsed += length;
+    if (slabUsed === SLAB_BYTES) this.#lastRead = 'medium';
+    return slab.subarray(at, at + length);
+  }
+
+  /** Copies out of the scratch buffer. */
+  #takeMedium(): Uint8Array | null | undefined {
     const size = Math.min(this.#host.chunkSize, scratch.length);
     const length = this.#receive(size === scratch.length ? scratch : scratch.subarray(0, size));
     if (length === undefined || length === null) return length;
-    this.#isBulk = length === size;
+    if (length === size) this.#lastRead = 'large';
+    else if (length <= LEAST_SLAB_BYTES) this.#lastRead = 'small';
     return Buffer.from(scratch.subarray(0, length));
   }
 
-  #takeBulk(): Uint8Array | null | undefined {
+  /** Reads where it stays. */
+  #takeLarge(): Uint8Array | null | undefined {
     const buffer = Buffer.allocUnsafeSlow(this.#host.chunkSize);
     const length = this.#receive(buffer);
     if (length === undefined || length === null) return length;
-    this.#isBulk = length === buffer.length;
+    if (length < buffer.length) this.#lastRead = 'medium';
     return length * 2 > buffer.length ? buffer.subarray(0, length) : Buffer.from(buffer.subarray(0, length));
   }
 
-  /** Reads into a buffer: bytes read, `null` at the end, `undefined` if nothing is there. Throws when reading failed. */
-  #receive(buffer: Uint8Array): number | null | undefined {
-    const packed = this.#handle.streamRead(this.streamId, buffer);
+  /**
+   * Reads into a buffer, from `at` on: bytes read, `null` at the end, `undefined` if nothing is there. Throws when reading
+   * failed.
+   */
+  #receive(buffer: Uint8Array, at = 0): number | null | undefined {
+    const packed = this.#handle.streamRead(this.streamId, buffer, at);
     if (packed === BLOCKED) {
       this.#isDry = true;
       return undefined;
@@ -387,7 +429,7 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
     const isEnd = packed === FINISHED || readEnds(packed);
     const length = packed === FINISHED ? 0 : readLength(packed);
     this.#bytesRead += length;
-    this.#isDry = length < buffer.byteLength;
+    this.#isDry = length < buffer.byteLength - at;
     if (isEnd) this.#endRead();
     if (length > 0) return length;
     return isEnd ? null : undefined;
@@ -460,6 +502,7 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
   /** Hands bytes over: how many were taken; -1 if the peer reads no more. */
   #push(bytes: Uint8Array, isLast: boolean): number {
     if (!this.#isOpened) return 0;
+    this.#isUsed = true;
     const packed = this.#handle.streamWrite(this.streamId, bytes, isLast);
     this.#host.wake();
     if (packed >= 0) {
@@ -483,7 +526,7 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
 
   /** quiche forgets a stream that is shut down for reading only if nothing that came is left unread. */
   #discard(): void {
-    if (!this.#isOpened) return;
+    if (!this.#isUsed) return;
     let packed = 0;
     while (packed >= 0 && !readEnds(packed)) packed = this.#handle.streamRead(this.streamId, scratch);
   }
@@ -494,8 +537,12 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
   }
 
   #shutdown(direction: Shutdown, code: number): void {
-    if (this.#isOpened) this.#handle.streamShutdown(this.streamId, direction, code);
-    else this.#shutdowns.push([direction, code]);
+    if (this.#isOpened) {
+      this.use();
+      this.#handle.streamShutdown(this.streamId, direction, code);
+    } else {
+      this.#shutdowns.push([direction, code]);
+    }
     this.#host.wake();
   }
 

@@ -2,16 +2,19 @@ import type { Ending } from './endings';
 import type { StreamHost } from './QUICStream';
 import type { PromiseDeconstructed, StreamId } from './types';
 import QUICStream from './QUICStream';
-import { FINISHED, Shutdown } from './native';
+import { Shutdown } from './native';
 import ChurnMap from './utils/churnMap';
 import { onAbort, promise } from './utils/promise';
 
 type Kind = 'bidi' | 'uni';
 
-/** A stream, or somebody who wants one, in the order in which the peer's credit will cover them. */
-type Waiting = QUICStream | PromiseDeconstructed<QUICStream>;
-
-const EMPTY = new Uint8Array(0);
+/** Who waits for the peer's credit. */
+type Waiting = {
+  /** Streams that have their ids already: the credit covers the lowest ids, so they come first. */
+  streams: QUICStream[];
+  /** Those who want a stream. */
+  wanted: PromiseDeconstructed<QUICStream>[];
+};
 
 /** Ended streams whose delivery isn't known, after which it is looked into. */
 const LEAST_UNDELIVERED = 64;
@@ -24,9 +27,14 @@ class StreamTable {
   readonly #host: StreamHost;
   readonly #streams = new ChurnMap<number, QUICStream>();
   readonly #nextIds: Record<Kind, number>;
-  readonly #waiting: Record<Kind, Waiting[]> = { bidi: [], uni: [] };
+  /** How many more streams the peer is known to let us open. */
+  readonly #credit: Record<Kind, number> = { bidi: 0, uni: 0 };
+  readonly #waiting: Record<Kind, Waiting> = {
+    bidi: { streams: [], wanted: [] },
+    uni: { streams: [], wanted: [] },
+  };
   /** Streams that have ended here, while the peer may not have got all of them. */
-  readonly #undelivered = new Set<number>();
+  #undelivered: number[] = [];
   #lookAt = LEAST_UNDELIVERED;
 
   constructor(host: StreamHost, side: 'client' | 'server') {
@@ -51,7 +59,7 @@ class StreamTable {
   create(kind: Kind): QUICStream {
     const isCovered = this.#isCovered(kind);
     const stream = this.#add(kind, isCovered);
-    if (!isCovered) this.#waiting[kind].push(stream);
+    if (!isCovered) this.#waiting[kind].streams.push(stream);
     return stream;
   }
 
@@ -60,10 +68,11 @@ class StreamTable {
     signal?.throwIfAborted();
     if (this.#isCovered(kind)) return this.create(kind);
     const wanted = promise<QUICStream>();
-    this.#waiting[kind].push(wanted);
+    const queue = this.#waiting[kind].wanted;
+    queue.push(wanted);
     const detach = onAbort(signal, (reason) => {
-      const at = this.#waiting[kind].indexOf(wanted);
-      if (at >= 0) this.#waiting[kind].splice(at, 1);
+      const at = queue.indexOf(wanted);
+      if (at >= 0) queue.splice(at, 1);
       wanted.rejectP(reason);
     });
     return wanted.p.finally(detach);
@@ -88,71 +97,67 @@ class StreamTable {
   /** Both directions of a stream have ended here. */
   release(stream: QUICStream): void {
     this.#streams.delete(stream.streamId);
-    this.#undelivered.add(stream.streamId);
-    if (this.#undelivered.size >= this.#lookAt) {
+    this.#undelivered.push(stream.streamId);
+    if (this.#undelivered.length >= this.#lookAt) {
       this.isDelivered();
-      this.#lookAt = Math.max(LEAST_UNDELIVERED, this.#undelivered.size * 2);
+      this.#lookAt = Math.max(LEAST_UNDELIVERED, this.#undelivered.length * 2);
     }
   }
 
   /** The peer lets us open more streams. */
   onCredit(kind: Kind): void {
-    const waiting = this.#waiting[kind];
-    while (waiting.length > 0 && this.#host.handle.streamsLeft(kind === 'bidi') > 0) {
-      const first = waiting.shift();
-      if (first === undefined) return;
-      if (first instanceof QUICStream) this.#openLate(first);
-      else first.resolveP(this.#add(kind, true));
+    const { streams, wanted } = this.#waiting[kind];
+    while (streams.length + wanted.length > 0 && this.#hasCredit(kind)) {
+      const stream = streams.shift();
+      if (stream === undefined) {
+        wanted.shift()?.resolveP(this.#add(kind, true));
+      } else {
+        this.#credit[kind] -= 1;
+        stream.onOpened();
+      }
     }
   }
 
   /** Whether the peer has acknowledged all that was written to the streams that have ended. */
   isDelivered(): boolean {
-    for (const id of this.#undelivered) {
-      if (this.#isGone(id)) this.#undelivered.delete(id);
-    }
-    return this.#undelivered.size === 0;
+    const ids = Float64Array.from(this.#undelivered);
+    this.#undelivered = [...ids.subarray(0, this.#host.handle.keepWritable(ids))];
+    return this.#undelivered.length === 0;
   }
 
   /** The connection ends, and all streams with it. */
   end(ending: Ending, keepsReceived: boolean): void {
     for (const kind of ['bidi', 'uni'] as const) {
-      for (const waiting of this.#waiting[kind].splice(0)) {
-        if (!(waiting instanceof QUICStream)) waiting.rejectP(ending.error);
-      }
+      const { streams, wanted } = this.#waiting[kind];
+      streams.length = 0;
+      for (const { rejectP } of wanted.splice(0)) rejectP(ending.error);
     }
     for (const stream of this.values()) stream.onConnectionEnd(ending.error, keepsReceived);
-    this.#undelivered.clear();
+    this.#undelivered = [];
   }
 
   /** Whether the peer's credit covers one more stream, and nobody waits for it. */
   #isCovered(kind: Kind): boolean {
-    return this.#waiting[kind].length === 0 && this.#host.handle.streamsLeft(kind === 'bidi') > 0;
+    const { streams, wanted } = this.#waiting[kind];
+    return streams.length + wanted.length === 0 && this.#hasCredit(kind);
+  }
+
+  #hasCredit(kind: Kind): boolean {
+    if (this.#credit[kind] === 0) {
+      // The addon counts up to the newest that was used.
+      this.get(this.#nextIds[kind] - ID_STRIDE)?.use();
+      this.#credit[kind] = this.#host.handle.streamsLeft(kind === 'bidi');
+    }
+    return this.#credit[kind] > 0;
   }
 
   #add(kind: Kind, isCovered: boolean): QUICStream {
     const id = this.#nextIds[kind];
     this.#nextIds[kind] += ID_STRIDE;
-    if (isCovered) this.#use(id);
+    if (isCovered) this.#credit[kind] -= 1;
     const stream = new QUICStream(this.#host, id as StreamId, 'local', isCovered);
     this.#streams.set(id, stream);
     return stream;
-  }
-
-  #openLate(stream: QUICStream): void {
-    this.#use(stream.streamId);
-    stream.onOpened();
-  }
-
-  /** Writing nothing makes the connection count the stream, so that its credit is right. The peer learns nothing yet. */
-  #use(id: number): void {
-    this.#host.handle.streamWrite(id, EMPTY, false);
-  }
-
-  /** The addon forgets a stream once both directions are over and acknowledged. */
-  #isGone(id: number): boolean {
-    // Below are the codes of streams that the peer stopped: it wants nothing more.
-    return this.#host.handle.streamCapacity(id) <= FINISHED;
   }
 }
 

@@ -22,10 +22,13 @@ type Attempt<T> = {
  * When the signal aborts, or there is nothing left to try, it rejects after all attempts are over: with the signal's
  * reason, or with an `AggregateError` of what they failed with; a single attempt's failure is its own.
  */
-async function tryInTurn<T>(hosts: readonly Host[], { start, discard }: Attempt<T>, signal?: Abortable): Promise<T> {
-  signal?.throwIfAborted();
+function tryInTurn<T>(hosts: readonly Host[], attempt: Attempt<T>, signal: Abortable = new Abort()): Promise<T> {
   // Most names, and all addresses: nothing to take turns with.
-  if (hosts.length === 1) return start(hosts[0], signal ?? new Abort());
+  return hosts.length === 1 && !signal.aborted ? attempt.start(hosts[0], signal) : race(hosts, attempt, signal);
+}
+
+async function race<T>(hosts: readonly Host[], { start, discard }: Attempt<T>, signal: Abortable): Promise<T> {
+  signal.throwIfAborted();
   const winner = promise<T>();
   const over = new Abort();
   const detach = onAbort(signal, (reason) => over.abort(reason));
@@ -44,7 +47,7 @@ async function tryInTurn<T>(hosts: readonly Host[], { start, discard }: Attempt<
   };
   void attemptAll(interleave(hosts), attempt, over).then(() => {
     detach();
-    winner.rejectP(signal?.aborted === true ? signal.reason : new AggregateError(failures, 'No attempt succeeded'));
+    winner.rejectP(signal.aborted ? signal.reason : new AggregateError(failures, 'No attempt succeeded'));
   });
   return winner.p;
 }

@@ -22,7 +22,7 @@ import { toLogger } from './logging';
 import { messageOf, nativeCode } from './native';
 import QUICConnection from './QUICConnection';
 import QUICSocket from './QUICSocket';
-import { resolveHosts, toPort, validateTargets } from './utils/address';
+import { resolveHosts, toPort, toResolved, validateTargets } from './utils/address';
 import { type Abortable, unlessAborted } from './utils/promise';
 
 type DialOptions = {
@@ -119,7 +119,8 @@ async function resolveTarget(options: QUICClientOptions, socket: QUICSocket, sig
   if (port === 0) throw new errors.ErrorQUICPortInvalid('nobody can be dialled at port 0');
   const config = resolveClientConfig(options);
   const resolve = options.resolveHostname ?? socket.resolveHostname;
-  const hosts = await unlessAborted(resolveHosts(options.host, resolve), signal);
+  const { host } = options;
+  const hosts = isIP(host) === 0 ? await unlessAborted(resolveHosts(host, resolve), signal) : toResolved(host, [host]);
   return { hosts, port, serverName: toServerName(options.serverName ?? options.host), config };
 }
 

@@ -5,6 +5,14 @@ import { ConnectionErrorCode, CryptoError, isCryptoError } from './native';
 
 type CloseCause = ReturnType<NativeConnection['closeCause']>;
 
+/** Ends after which RFC 9000 §10 lets us send nothing. */
+const SILENT: ReadonlySet<CloseCause> = new Set<CloseCause>([
+  'Peer',
+  'IdleTimeout',
+  'StatelessReset',
+  'VersionMismatch',
+]);
+
 /** RFC 9368 §9: what a client that finds no common version would say. */
 const VERSION_NEGOTIATION_ERROR = 0x11;
 
@@ -13,12 +21,15 @@ const VERSION_NEGOTIATION_ERROR = 0x11;
  * costs more than all else about the end.
  */
 class Ending {
+  /** Whether nothing more is said to the peer: it has told us, or is gone. */
+  readonly isSilent: boolean;
   readonly #at = Date.now();
   readonly #make: () => errors.ErrorQUICConnection;
   #error: errors.ErrorQUICConnection | undefined;
 
-  constructor(make: () => errors.ErrorQUICConnection) {
+  constructor(make: () => errors.ErrorQUICConnection, isSilent = false) {
     this.#make = make;
+    this.isSilent = isSilent;
   }
 
   /** What the handle of a connection that ended tells. `cause` is what lies behind an end of ours. */
@@ -33,7 +44,7 @@ class Ending {
         // It failed inside while it was closing, and tells nothing any more.
         return new errors.ErrorQUICConnectionInternal('The connection failed inside', { cause: fault });
       }
-    });
+    }, SILENT.has(closeCause));
   }
 
   /** Always the same one. */

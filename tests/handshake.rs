@@ -6,9 +6,10 @@ mod common;
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use common::{Authority, Datagram, Pair, lossy, shared};
+use common::{Authority, Datagram, End, Pair, lossy, shared, write};
+use polykey_quic::driver::Driver;
 use polykey_quic::quic::connection::{CloseCause, SharedConnection};
 use polykey_quic::quic::endpoint::EndpointSettings;
 use polykey_quic::quic::endpoint::change::Change;
@@ -16,6 +17,7 @@ use polykey_quic::quic::endpoint::limits::{Limits, RetryPolicy};
 use polykey_quic::quic::packet::{self, ID_LENGTH};
 use polykey_quic::quic::tls::TlsSettings;
 use polykey_quic::quic::{Verification, config::Config};
+use polykey_quic::udp::{BindOptions, Socket};
 
 fn is_connected(change: &Change) -> bool {
     matches!(change, Change::Connected(_))
@@ -35,6 +37,68 @@ fn both_ends_connect_and_confirm_once() {
     let client_ids = client.borrow().live().expect("live").source_id().into_owned();
     assert_eq!(server.borrow().live().expect("live").destination_id(), client_ids);
     assert_eq!(pair.server.endpoint.half_open(), 0);
+}
+
+#[test]
+fn an_answer_is_owed_where_the_other_side_waits_for_it() {
+    for (verification, client_owes) in [(Verification::Chain, true), (Verification::Application, false)] {
+        let (mut pair, _client) = Pair::dialling(verification, Verification::Chain);
+        let hello = pair.client.transmit();
+        pair.server.receive(&hello);
+        assert!(pair.server.endpoint.owes_answer());
+        let flight = pair.server.transmit();
+        pair.client.receive(&flight);
+        // Whoever awaits a verdict has nothing to say yet.
+        assert_eq!(pair.client.endpoint.owes_answer(), client_owes);
+    }
+    let (mut pair, client, _) = Pair::connected();
+    for end in [&mut pair.client, &mut pair.server] {
+        end.receive(&[]);
+    }
+    write(&client, 0, b"data", true);
+    pair.run();
+    assert!(!pair.client.endpoint.owes_answer() && !pair.server.endpoint.owes_answer());
+}
+
+/// A driver of a socket over loopback, and its endpoint.
+fn driven() -> (Driver<Socket>, End) {
+    let options = BindOptions {
+        address: "127.0.0.1:0".parse().expect("an address"),
+        is_ipv6_only: false,
+        reuses_address: false,
+        receive_buffer: 1 << 20,
+        send_buffer: 1 << 20,
+        offload: true,
+    };
+    let socket = Socket::bind(&options).expect("a free port");
+    let address = socket.local_address().expect("it is bound").to_string();
+    (Driver::new(socket), End::new(&address, EndpointSettings::default()))
+}
+
+#[test]
+fn a_driver_sends_what_it_owes_before_anybody_hears_of_it() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let authority = Authority::new();
+    let ((mut near, mut client), (mut far, mut server)) = (driven(), driven());
+    server.endpoint.listen(shared(authority.config(Verification::Chain)));
+    client
+        .endpoint
+        .connect(
+            &shared(authority.config(Verification::Chain)),
+            Some("localhost"),
+            server.address,
+            Instant::now(),
+        )
+        .expect("a connection");
+    // Here somebody sends what is ready; from here on each side sends by itself.
+    near.flush(&mut client.endpoint, Instant::now());
+    far.receive(&mut server.endpoint, Instant::now()).expect("it is bound");
+    near.receive(&mut client.endpoint, Instant::now()).expect("it is bound");
+    far.receive(&mut server.endpoint, Instant::now()).expect("it is bound");
+    let changes: Vec<_> = server.endpoint.take_changes().collect();
+    assert!(changes.iter().any(is_connected));
 }
 
 #[test]

@@ -40,6 +40,17 @@ describe('reading and writing', () => {
     ]);
   });
 
+  test('reading can begin anywhere in the buffer, and stays in it', () => {
+    const { client, server, ...pair } = connected();
+    client.streamWrite(0, Buffer.from('hello'), false);
+    pair.flush();
+    const small = Buffer.from('..........');
+    expect(server.streamRead(0, small, 7)).toBe(packed(3, false));
+    expect(server.streamRead(0, small, 2)).toBe(packed(2, false));
+    expect(small.toString()).toBe('..lo...hel');
+    for (const at of [-1, 0.5, 11, NaN]) expect(() => server.streamRead(0, small, at)).toThrow('at: expected');
+  });
+
   test('an end without data is one', () => {
     const { client, server, ...pair } = connected();
     expect(client.streamWrite(2, Buffer.alloc(0), true)).toBe(0);
@@ -194,6 +205,23 @@ describe('what can be done next', () => {
     for (const id of [0, 4]) client.streamRead(id, buffer);
     pair.flush();
     expect(client.streamsLeft(true)).toBe(2);
+  });
+
+  test('keepWritable keeps the streams that are known and not stopped', () => {
+    const { client, server, ...pair } = connected();
+    for (const id of [0, 4, 8, 12]) client.streamWrite(id, Buffer.from('.'), id === 4);
+    pair.flush();
+    // Over in both directions, and stopped.
+    server.streamRead(4, buffer);
+    server.streamWrite(4, Buffer.alloc(0), true);
+    server.streamShutdown(8, Shutdown.Read, 5);
+    pair.flush();
+    client.streamRead(4, buffer);
+    pair.flush();
+    const ids = Float64Array.of(0, 4, 8, 12, 16);
+    expect(client.keepWritable(ids)).toBe(2);
+    expect([...ids.subarray(0, 2)]).toEqual([0, 12]);
+    expect(() => client.keepWritable(Float64Array.of(-4))).toThrow('stream id: expected');
   });
 
   test('streamPriority decides what is sent first', () => {

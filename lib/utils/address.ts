@@ -104,7 +104,11 @@ type Resolved = [Host, 'udp4' | 'udp6'];
 
 /** Resolves a host or a name to its addresses, of which those that are none are left out as long as there is another. */
 async function resolveHosts(host: string, resolve: ResolveHostname): Promise<[Resolved, ...Resolved[]]> {
-  const addresses = net.isIP(host) === 0 ? await resolveName(host, resolve) : [host];
+  return toResolved(host, net.isIP(host) === 0 ? await resolveName(host, resolve) : [host]);
+}
+
+/** The addresses of a host, as `resolveHosts` gives them. */
+function toResolved(host: string, addresses: readonly string[]): [Resolved, ...Resolved[]] {
   if (addresses.length === 0) throw new errors.ErrorQUICHostInvalid(`${host} resolves to no address`);
   return collectValid(addresses, (address): Resolved => {
     if (isIPv4(address)) return [address, 'udp4'];
@@ -222,6 +226,7 @@ export {
   resolveHostnames,
   resolveHost,
   resolveHosts,
+  toResolved,
   isPort,
   toPort,
   buildAddress,

@@ -109,10 +109,16 @@ function onAbort(signal: Abortable | undefined, callback: (reason: unknown) => v
 
 /** What a promise gives, unless the signal aborts first: then its reason. */
 function unlessAborted<T>(p: Promise<T>, signal: Abortable): Promise<T> {
-  const { p: outcome, resolveP, rejectP } = promise<T>();
-  const detach = onAbort(signal, rejectP);
-  p.then(resolveP, rejectP).finally(detach);
-  return outcome;
+  return new Promise((resolve, reject) => {
+    const detach = onAbort(signal, reject);
+    const settle = <A>(end: (outcome: A) => void): ((outcome: A) => void) => {
+      return (outcome) => {
+        detach();
+        end(outcome);
+      };
+    };
+    p.then(settle(resolve), settle(reject));
+  });
 }
 
 /** A promise with a way to give up. */
@@ -127,7 +133,7 @@ class Cancellable<T> extends Promise<T> implements PromiseCancellable<T> {
   /** Runs work that gives up when it is told to, which it may do itself. */
   static run<T>(work: (abort: Abort) => Promise<T>): Cancellable<T> {
     const abort = new Abort();
-    const p = new Cancellable<T>((resolve) => resolve(work(abort)));
+    const p = new Cancellable<T>((resolve, reject) => void work(abort).then(resolve, reject));
     p.#abort = abort;
     return p;
   }

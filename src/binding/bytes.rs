@@ -6,3 +6,6 @@ pub type Uint8ArraySlice<'a> = &'a mut [u8];
 
 /// The same for an `Int32Array`.
 pub type Int32ArraySlice<'a> = &'a mut [i32];
+
+/// The same for a `Float64Array`.
+pub type Float64ArraySlice<'a> = &'a mut [f64];

@@ -125,6 +125,9 @@ impl<W: Wire> Driver<W> {
         endpoint.begin_receive()?;
         BUFFERS.with_borrow_mut(|buffers| self.receive_through(endpoint, buffers, now));
         endpoint.end_receive(now);
+        if endpoint.owes_answer() {
+            self.flush(endpoint, now);
+        }
         Ok(())
     }
 

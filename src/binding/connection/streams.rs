@@ -3,7 +3,7 @@
 use napi_derive::napi;
 
 use super::Connection;
-use crate::binding::bytes::Uint8ArraySlice;
+use crate::binding::bytes::{Float64ArraySlice, Uint8ArraySlice};
 use crate::binding::error::{Result, invalid_argument};
 use crate::binding::number::{self, ANY};
 use crate::quic::stream::{Read, Write};
@@ -29,7 +29,7 @@ pub enum Shutdown {
 
 #[napi]
 impl Connection {
-    /// Reads from a stream into the buffer. Answers one number:
+    /// Reads from a stream into the buffer, from its byte `at` on (default 0). Answers one number:
     ///
     /// | n | means |
     /// | --- | --- |
@@ -38,9 +38,10 @@ impl Connection {
     /// | -2 | finished: the stream is gone, or never was |
     /// | -3 or less | reset by the peer with code `-3 - n`, which is cut at 2^53 - 4 |
     #[napi]
-    pub fn stream_read(&self, id: f64, buffer: Uint8ArraySlice) -> Result<f64> {
+    pub fn stream_read(&self, id: f64, buffer: Uint8ArraySlice, at: Option<f64>) -> Result<f64> {
         let id = number::stream_id(id)?;
-        self.with(|connection| connection.stream_read(id, buffer))
+        let at = number::size("at", at.unwrap_or_default(), 0..=buffer.len() as u64)?;
+        self.with(|connection| connection.stream_read(id, &mut buffer[at..]))
             .map(pack_read)
     }
 
@@ -99,6 +100,22 @@ impl Connection {
     pub fn stream_capacity(&self, id: f64) -> Result<f64> {
         let id = number::stream_id(id)?;
         self.with(|connection| connection.stream_capacity(id)).map(pack_write)
+    }
+
+    /// Of these streams, moves those that the connection still knows, and that weren't stopped, to the beginning; answers how
+    /// many they are. The others are over and delivered, or nobody wants them.
+    #[napi]
+    pub fn keep_writable(&self, ids: Float64ArraySlice) -> Result<u32> {
+        let mut kept = 0;
+        for at in 0..ids.len() {
+            let id = number::stream_id(ids[at])?;
+            let capacity = self.with(|connection| connection.stream_capacity(id))?;
+            if matches!(capacity, Write::Taken(_)) {
+                ids[kept] = ids[at];
+                kept += 1;
+            }
+        }
+        Ok(kept as u32)
     }
 
     /// Whether `streamWrite` would take `bytes` now (0 to 2^53-1). If not, the stream is reported as writable again when

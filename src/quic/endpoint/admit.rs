@@ -138,7 +138,10 @@ impl Endpoint {
         now: Instant,
     ) {
         match self.try_accept(&header, original, from, now) {
-            Ok(key) => self.deliver_first(key, datagram, from, now),
+            Ok(key) => {
+                self.owes_answer = true;
+                self.deliver_first(key, datagram, from, now);
+            }
             Err(_) => self.stats.invalid += 1,
         }
     }

@@ -124,9 +124,12 @@ impl Endpoint {
             if quiche.is_server() {
                 slot.is_confirmed = true;
                 self.changes.push_back(Change::Confirmed(key));
-            } else if let Some(token) = quiche.peer_transport_params().and_then(|it| it.stateless_reset_token) {
-                slot.reset_token = Some(token);
-                self.resettable.insert(token, key);
+            } else {
+                self.owes_answer = true;
+                if let Some(token) = quiche.peer_transport_params().and_then(|it| it.stateless_reset_token) {
+                    slot.reset_token = Some(token);
+                    self.resettable.insert(token, key);
+                }
             }
             connection.note_handshake()?;
         }

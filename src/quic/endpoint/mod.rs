@@ -112,6 +112,7 @@ pub struct Endpoint {
     audit: Audit,
     epoch: Epoch,
     searches_pmtu: bool,
+    owes_answer: bool,
     /// What happened so far.
     pub stats: EndpointStats,
 }
@@ -178,6 +179,7 @@ impl Endpoint {
             audit: Audit::default(),
             epoch,
             searches_pmtu: false,
+            owes_answer: false,
             stats: EndpointStats::default(),
         })
     }

@@ -54,7 +54,14 @@ impl Endpoint {
     /// Before the datagrams of a batch that its owner takes in one by one.
     pub fn begin_receive(&mut self) -> Result<()> {
         self.local.ok_or(Error::NotBound)?;
+        self.owes_answer = false;
         Ok(())
+    }
+
+    /// Whether somebody waits for what this batch made ready to be sent, whatever those who hear of it do: a client for the
+    /// server's part of the handshake, a server for the end of it.
+    pub fn owes_answer(&self) -> bool {
+        self.owes_answer
     }
 
     /// After them: looks at all that they changed.
