@@ -1,5 +1,5 @@
 //! Joins an endpoint and a socket: what has come goes in, what wants to go out is sent, and what the system wouldn't take
-//! is kept.
+//! is kept. [`turns`] says when.
 
 mod outgoing;
 #[cfg(test)]
