@@ -825,11 +825,11 @@ export declare class TrustAnchors {
   get unreadable(): number
 }
 
-/** A bound UDP socket, Linux only. It runs the turns of an endpoint, on the event loop. */
+/** A bound UDP socket. It runs the turns of an endpoint, on the event loop. */
 export declare class UdpSocket {
   /**
    * Binds a socket. Throws `SocketFailed` where the system refuses, or has no such sockets, or the runtime's event loop
-   * isn't libuv's.
+   * isn't libuv's. Not to be called where libuv's functions are there to end the process (Bun).
    */
   static bind(options: UdpSocketOptions): UdpSocket
   /**
@@ -1792,8 +1792,13 @@ export interface TransportParams {
   unknown: Array<UnknownTransportParameter> | null
 }
 
+/** Who moves the datagrams of a socket. */
+export type UdpSocketKind = 'Descriptor' | 'Libuv'
+
 /** What a socket is bound to, and how. */
 export interface UdpSocketOptions {
+  /** Who moves its datagrams. */
+  kind: UdpSocketKind
   /** A literal address. */
   host: string
   /** 0 lets the system choose. */
@@ -1806,7 +1811,7 @@ export interface UdpSocketOptions {
   recvBufferSize: number
   /** The same for sending. */
   sendBufferSize: number
-  /** Lets the kernel cut bursts into datagrams and merge those that come, where it can. Default true. */
+  /** Lets the kernel cut bursts into datagrams and merge those that come, where it can: of a `Descriptor`. Default true. */
   offload?: boolean
 }
 

@@ -864,6 +864,7 @@ module.exports.retry = nativeBinding.retry
 module.exports.Retry = nativeBinding.Retry
 module.exports.setLogger = nativeBinding.setLogger
 module.exports.Shutdown = nativeBinding.Shutdown
+module.exports.UdpSocketKind = nativeBinding.UdpSocketKind
 module.exports.Verification = nativeBinding.Verification
 module.exports.verifyChain = nativeBinding.verifyChain
 module.exports.verifyChainAsync = nativeBinding.verifyChainAsync

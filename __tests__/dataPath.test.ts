@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { QUICClient, QUICServer, QUICSocket, errors, events } from '../lib';
+import NativeTransport from '../lib/transport/native';
 import { identity } from './helpers/rawCertificates';
 
 const root = path.join(__dirname, '..');
@@ -12,15 +13,17 @@ const isLinux = process.platform === 'linux';
 
 /** Each way in which datagrams move: options of the socket, and what the environment says. */
 const ways = [
-  { name: 'portable', options: { transport: 'portable' }, environment: {}, kind: 'portable' },
   { name: 'descriptor', options: {}, environment: {}, kind: 'descriptor with segmentation' },
   { name: 'descriptor, no GSO', options: {}, environment: { POLYKEY_QUIC_GSO: '0' }, kind: 'descriptor' },
+  { name: 'portable', options: { transport: 'portable' }, environment: {}, kind: 'libuv' },
   {
     name: 'portable by environment',
     options: {},
     environment: { POLYKEY_QUIC_TRANSPORT: 'portable' },
-    kind: 'portable',
+    kind: 'libuv',
   },
+  { name: 'dgram', options: { transport: 'dgram' }, environment: {}, kind: 'dgram' },
+  { name: 'dgram by environment', options: {}, environment: { POLYKEY_QUIC_TRANSPORT: 'dgram' }, kind: 'dgram' },
 ] as const;
 
 /** Starts a socket in an environment. */
@@ -100,7 +103,7 @@ describe.each(ways)('$name', ({ options, environment, kind }) => {
     const bytes = Buffer.alloc(3_000_000, 'some bytes of no meaning');
     expect((await roundTrip(client, bytes)).equals(bytes)).toBe(true);
     const stats = near.stats!;
-    expect(stats.transport.kind).toBe(isLinux ? kind : 'portable');
+    expect(stats.transport.kind).toBe(isLinux || kind === 'dgram' ? kind : 'libuv');
     expect(stats.transport.datagramsSent).toBeGreaterThan(2000);
     expect(stats.transport.datagramsReceived).toBeGreaterThan(2000);
     expect(stats.transport.recvBufferSize).toBeGreaterThan(0);
@@ -251,9 +254,13 @@ describe.each(ways)('$name', ({ options, environment, kind }) => {
   });
 });
 
-/** A program that starts a socket, then does what `source` says, with it and its descriptors. */
-function program(source: string): string {
+type Choice = NonNullable<QUICSocketOptions['transport']>;
+const choices: Choice[] = ['auto', 'portable', 'dgram'];
+
+/** A program that starts a socket, then does what `source` says, with it and its descriptors; `before` all, what that says. */
+function program(source: string, { transport = 'auto', before = '' } = {}): string {
   return `
+    ${before}
     const fs = require('node:fs');
     const { QUICSocket, events } = require(${JSON.stringify(path.join(root, 'dist'))});
     const sockets = () => fs.readdirSync('/proc/self/fd').map(Number).filter((fd) => {
@@ -261,15 +268,15 @@ function program(source: string): string {
     });
     void (async () => {
       const before = new Set(sockets());
-      const socket = new QUICSocket();
+      const socket = new QUICSocket({ transport: '${transport}' });
       await socket.start({ host: '127.0.0.1' });
       const own = sockets().filter((fd) => !before.has(fd));
       ${source}
     })();`;
 }
 
-async function runProgram(source: string): Promise<string> {
-  const child = spawn(process.execPath, ['--eval', program(source)], { stdio: ['ignore', 'pipe', 'inherit'] });
+async function runProgram(source: string, options?: { transport?: Choice; before?: string }): Promise<string> {
+  const child = spawn(process.execPath, ['--eval', program(source, options)], { stdio: ['ignore', 'pipe', 'inherit'] });
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
   const [code] = (await once(child, 'close')) as [number | null];
@@ -296,21 +303,32 @@ onLinux('a descriptor that was closed by somebody else is never written to again
   expect(answer).toBe('0 same (0)');
 });
 
-onLinux('a process ends when nothing keeps it, whatever is open', async () => {
-  expect(await runProgram(`console.log(own.length); socket.unref();`)).toBe('1 (0)');
+test.each(choices)('a process ends when nothing keeps it, whatever is open: %s', async (transport) => {
+  const answer = await runProgram(`console.log(own.length); socket.unref();`, { transport });
+  expect(answer).toBe(isLinux ? '1 (0)' : '0 (0)');
 });
 
-test('worker threads have sockets of their own, which end with them', async () => {
-  const source = program(`
+test('Bun, which ends the process when libuv is called that it does not have, is not asked', async () => {
+  const answer = await runProgram(`console.log(socket.stats.transport.kind); await socket.stop();`, {
+    before: `Object.defineProperty(process, 'versions', { value: { ...process.versions, bun: '1.3.0' } });`,
+  });
+  expect(answer).toBe('dgram (0)');
+});
+
+test.each(choices)('worker threads have sockets of their own, which end with them: %s', async (transport) => {
+  const source = program(
+    `
     const { parentPort } = require('node:worker_threads');
     socket.addEventListener(events.EventQUICSocketDatagram.name, ({ detail }) => parentPort.postMessage(detail.data[0]));
-    parentPort.postMessage({ port: socket.port });`);
+    parentPort.postMessage({ port: socket.port });`,
+    { transport },
+  );
   const workers = Array.from({ length: 3 }, () => new Worker(source, { eval: true }));
   const ports = await Promise.all(
     workers.map(async (worker) => ((await once(worker, 'message')) as [{ port: number }])[0].port),
   );
   expect(new Set(ports).size).toBe(3);
-  const socket = new QUICSocket();
+  const socket = new QUICSocket({ transport });
   await socket.start({ host: '127.0.0.1' });
   for (const [i, worker] of workers.entries()) {
     const told = once(worker, 'message');
@@ -320,4 +338,51 @@ test('worker threads have sockets of their own, which end with them', async () =
   await Promise.all(workers.map((worker) => worker.terminate()));
   for (const port of ports) expect(await canBind(port)).toBe(true);
   await socket.stop();
+});
+
+// Not node:dgram, which may end the whole process then: Node 20's sockets don't expect the end in a datagram.
+test.each(choices.slice(0, 2))(
+  'a worker thread may be ended in the middle of what it sends and receives: %s',
+  async (transport) => {
+    const source = program(
+      `
+    const { parentPort } = require('node:worker_threads');
+    let count = 0;
+    // Each answers each, for ever.
+    socket.addEventListener(events.EventQUICSocketDatagram.name, ({ detail }) => {
+      void socket.send(detail.data, socket.port, '127.0.0.1');
+      count += 1;
+      if (count === 1000) parentPort.postMessage({ port: socket.port });
+    });
+    for (let i = 0; i < 64; i++) void socket.send(Buffer.alloc(1200, i), socket.port, '127.0.0.1');`,
+      { transport },
+    );
+    for (let round = 0; round < 5; round++) {
+      const worker = new Worker(source, { eval: true });
+      const [{ port }] = (await once(worker, 'message')) as [{ port: number }];
+      await worker.terminate();
+      expect(await canBind(port)).toBe(true);
+    }
+  },
+);
+
+describe('the first way that works is taken', () => {
+  afterEach(() => jest.restoreAllMocks());
+
+  test.each<[Choice, string[], string]>([
+    ['auto', ['descriptor'], 'libuv'],
+    ['auto', ['descriptor', 'libuv'], 'dgram'],
+    ['portable', ['descriptor'], 'libuv'],
+    ['portable', ['libuv'], 'dgram'],
+    ['dgram', [], 'dgram'],
+  ])('%s where %p can not be bound', async (transport, broken, kind) => {
+    const open = NativeTransport.open.bind(NativeTransport);
+    jest.spyOn(NativeTransport, 'open').mockImplementation((kind, options) => {
+      return broken.includes(kind) ? undefined : open(kind, options);
+    });
+    const socket = new QUICSocket({ transport });
+    await socket.start({ host: '127.0.0.1' });
+    expect(socket.stats!.transport.kind).toBe(kind);
+    await socket.stop();
+  });
 });

@@ -75,7 +75,7 @@ async function use(connection: QUICConnection, next: Random): Promise<void> {
 }
 
 describe(`LOSS_SEED=${seed}`, () => {
-  const ways: QUICSocketOptions['transport'][] = ['auto', 'portable'];
+  const ways: QUICSocketOptions['transport'][] = ['auto', 'portable', 'dgram'];
   test.each(ways)(
     'a tenth of all datagrams is lost: %s',
     async (transport) => {

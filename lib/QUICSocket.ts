@@ -22,7 +22,7 @@ import { Endpoint, messageOf, nativeCode } from './native';
 import observe from './observe';
 import Probing from './probing';
 import Punch from './punch';
-import { defaultTransport, openTransport } from './transport/open';
+import { CHOICES, defaultTransport, isChoice, openTransport } from './transport/open';
 import * as address from './utils/address';
 import Emitter from './utils/emitter';
 import Lifecycle from './utils/lifecycle';
@@ -54,8 +54,9 @@ type QUICSocketOptions = QUICSocketLimits & {
   recvBufferSize?: number;
   sendBufferSize?: number;
   /**
-   * How datagrams move: `'auto'`, in bursts by the socket's descriptor where the system has it (Linux); `'portable'`, all
-   * through `node:dgram`. By default what the environment variable `POLYKEY_QUIC_TRANSPORT` says, else `'auto'`.
+   * How datagrams move: `'auto'`, in bursts by the socket's descriptor where the system has it (Linux), else as by
+   * `'portable'`: through libuv's sockets, where the runtime is Node, else as by `'dgram'`: all through `node:dgram`. By
+   * default what the environment variable `POLYKEY_QUIC_TRANSPORT` says, else `'auto'`.
    */
   transport?: TransportChoice;
   /** Whether to tell others from which address we see them, when they ask by `observe`; default false. */
@@ -472,8 +473,8 @@ function createEndpoint(options: QUICSocketOptions): Endpoint {
     }
   }
   const { transport = 'auto', answersObserve = false } = options;
-  if (!['auto', 'portable'].includes(transport)) {
-    throw new errors.ErrorQUICConfig(`transport is ${transport}: expected 'auto' or 'portable'`);
+  if (!isChoice(transport)) {
+    throw new errors.ErrorQUICConfig(`transport is ${String(transport)}: expected one of ${CHOICES.join(', ')}`);
   }
   return refusalsNamed(() => {
     const endpoint = new Endpoint(endpointOptions(options));

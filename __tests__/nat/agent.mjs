@@ -45,8 +45,8 @@ async function answer({ id, command, details }) {
 }
 
 /** A socket that listens. */
-async function open({ host, config = {}, answersObserve, sendBufferSize }) {
-  const socket = new QUICSocket({ answersObserve, sendBufferSize });
+async function open({ host, config = {}, answersObserve, sendBufferSize, transport }) {
+  const socket = new QUICSocket({ answersObserve, sendBufferSize, transport });
   await socket.start({ host });
   const settings = { key: identity.key, cert: identity.cert, applicationProtos: ['nat-test'], ...config };
   const server = new QUICServer({

@@ -37,3 +37,35 @@ withLab('a datagram for which the system has no buffer is lost alone (ENOBUFS)',
   });
   expect(socket.transport.sendsFailed).toBeGreaterThanOrEqual(1);
 });
+
+withLab.each([
+  ['auto', 'descriptor with segmentation', true],
+  ['portable', 'libuv', true],
+  // It doesn't tell.
+  ['dgram', 'dgram', false],
+])('what the system has no room for yet waits for it (EAGAIN): %s', async (transport, kind, isTold) => {
+  await using stage = new Stage(['none', 'none']);
+  const { agents, lab } = stage;
+  const open = { host: '0.0.0.0', sendBufferSize: 1, transport };
+  const [here, there] = await Promise.all(
+    agents.map((agent) => agent.ask<{ end: number; port: number }>('open', open)),
+  );
+  const [{ host, port }] = await stage.observers();
+  const seen = await agents[1].ask<{ host: string; port: number }>('observe', {
+    ...there,
+    host,
+    port,
+    timeout: 10_000,
+  });
+  const id = await agents[1].ask<string>('identity');
+  expect(await agents[0].ask('dial', { end: here.end, host: seen.host, port: seen.port, id })).toBe(id);
+  // What waits for a slow link stays in the socket's buffer.
+  lab.slow(1, '20mbit');
+  const bytes = 512 * KiB;
+  expect(await agents[0].ask('upload', { end: here.end, bytes })).toEqual({ sent: bytes, isSame: true });
+  const { socket } = await agents[0].ask<{ socket: { transport: Record<string, unknown> } }>('stats', {
+    end: here.end,
+  });
+  expect(socket.transport).toMatchObject({ kind, sendsFailed: 0 });
+  if (isTold) expect(socket.transport['sendsBlocked']).toBeGreaterThan(0);
+});

@@ -22,7 +22,7 @@ type TransportOptions = {
 /** Counters of a transport. */
 type TransportStats = {
   /** Which transport it is. */
-  kind?: 'portable' | 'descriptor' | 'descriptor with segmentation';
+  kind?: 'descriptor with segmentation' | 'descriptor' | 'libuv' | 'dgram';
   /** Bytes of socket buffer the system granted; 0 where there is none. */
   recvBufferSize: number;
   sendBufferSize: number;
@@ -30,6 +30,8 @@ type TransportStats = {
   datagramsSent: number;
   /** Datagrams the system refused to send. */
   sendsFailed: number;
+  /** How often the system took no more for now; nobody knows by `'dgram'`. */
+  sendsBlocked?: number;
 };
 
 /** What all transports have. */

@@ -22,10 +22,10 @@ const BATCHES = 16;
 const BATCH_BYTES = 64 * 1024;
 const BATCH_DATAGRAMS = 64;
 
-/** The portable transport: datagrams go through `node:dgram`, in batches to and from the addon. */
+/** For runtimes that aren't Node: datagrams go through `node:dgram`, in batches to and from the addon. */
 class DgramTransport implements Transport {
   readonly stats: TransportStats = {
-    kind: 'portable',
+    kind: 'dgram',
     recvBufferSize: 0,
     sendBufferSize: 0,
     datagramsReceived: 0,

@@ -20,4 +20,5 @@ pub mod stats;
 pub mod stream;
 pub mod turns;
 pub mod version;
+pub mod wire;
 pub mod x509;

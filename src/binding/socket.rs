@@ -12,15 +12,28 @@ use super::address::{self, Address};
 use super::callback::Callback;
 use super::endpoint::Endpoint;
 use super::error::{Code, Error, Result, catch};
-use super::event_loop::{self, Watch};
+use super::event_loop::{self, Watch, interface_number};
 use super::number;
 use super::turns::{SharedDriver, Turns};
+use super::wire::Wire;
 use crate::driver::Driver;
-use crate::udp::{BindOptions, Socket, interface_number};
+use crate::udp::BindOptions;
+
+/// Who moves the datagrams of a socket.
+#[napi(string_enum)]
+#[derive(Debug, PartialEq, Eq)]
+pub enum UdpSocketKind {
+    /// We do, by its descriptor, in bursts: Linux only.
+    Descriptor,
+    /// libuv does, one by one.
+    Libuv,
+}
 
 /// What a socket is bound to, and how.
 #[napi(object)]
 pub struct UdpSocketOptions {
+    /// Who moves its datagrams.
+    pub kind: UdpSocketKind,
     /// A literal address.
     pub host: String,
     /// 0 lets the system choose.
@@ -33,7 +46,7 @@ pub struct UdpSocketOptions {
     pub recv_buffer_size: f64,
     /// The same for sending.
     pub send_buffer_size: f64,
-    /// Lets the kernel cut bursts into datagrams and merge those that come, where it can. Default true.
+    /// Lets the kernel cut bursts into datagrams and merge those that come, where it can: of a `Descriptor`. Default true.
     pub offload: Option<bool>,
 }
 
@@ -58,10 +71,10 @@ pub struct UdpSocketStats {
     pub merges: bool,
 }
 
-/// A bound UDP socket, Linux only. It runs the turns of an endpoint, on the event loop.
+/// A bound UDP socket. It runs the turns of an endpoint, on the event loop.
 #[napi]
 pub struct UdpSocket {
-    /// First to be dropped: it waits for the descriptor.
+    /// First to be dropped: it waits for the socket.
     turns: Option<Watch<Turns>>,
     driver: SharedDriver,
 }
@@ -69,12 +82,13 @@ pub struct UdpSocket {
 #[napi]
 impl UdpSocket {
     /// Binds a socket. Throws `SocketFailed` where the system refuses, or has no such sockets, or the runtime's event loop
-    /// isn't libuv's.
+    /// isn't libuv's. Not to be called where libuv's functions are there to end the process (Bun).
     #[napi(factory)]
-    pub fn bind(options: UdpSocketOptions) -> Result<Self> {
+    pub fn bind(env: Env, options: UdpSocketOptions) -> Result<Self> {
         if !event_loop::is_supported() {
             return Err(failed(io::ErrorKind::Unsupported.into()));
         }
+        let kind = options.kind;
         let options = BindOptions {
             address: address::parse(&options.host, options.port)?,
             is_ipv6_only: options.ipv6_only,
@@ -83,10 +97,10 @@ impl UdpSocket {
             send_buffer: number::size("sendBufferSize", options.send_buffer_size, number::ANY_U32)?,
             offload: options.offload.unwrap_or(true),
         };
-        let socket = catch(|| Socket::bind(&options).map_err(failed))?;
+        let wire = catch(|| Wire::bind(env, kind, &options).map_err(failed))?;
         Ok(Self {
             turns: None,
-            driver: Rc::new(RefCell::new(Some(Driver::new(socket)))),
+            driver: Rc::new(RefCell::new(Some(Driver::new(wire)))),
         })
     }
 
@@ -106,10 +120,9 @@ impl UdpSocket {
         changes: Float64Array,
         tell: Function<(), Unknown<'static>>,
     ) -> Result<()> {
-        let descriptor = self.with(|driver| Ok(driver.wire().descriptor()))?;
         let callback = Callback::new(env, &tell).ok_or_else(|| failed(io::ErrorKind::Unsupported.into()))?;
         let turns = Turns::new(endpoint.inner.clone(), self.driver.clone(), changes, callback);
-        self.turns = Some(Watch::new(env, descriptor, turns).map_err(failed)?);
+        self.turns = Some(self.with(|driver| Watch::new(env, &driver.wire().source(), turns).map_err(failed))?);
         Ok(())
     }
 
@@ -183,7 +196,7 @@ impl UdpSocket {
         self.driver.borrow_mut().take();
     }
 
-    fn with<T>(&self, run: impl FnOnce(&mut Driver<Socket>) -> Result<T>) -> Result<T> {
+    fn with<T>(&self, run: impl FnOnce(&mut Driver<Wire>) -> Result<T>) -> Result<T> {
         let closed = || Error::new(SOCKET_FAILED, "the socket is closed".to_owned());
         let mut driver = self.driver.borrow_mut();
         let driver = driver.as_mut().ok_or_else(closed)?;

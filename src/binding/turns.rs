@@ -10,16 +10,16 @@ use super::clock::now;
 use super::endpoint::{SharedEndpoint, write_changes};
 use super::error::{Result, catch};
 use super::event_loop::{Hooks, Listener};
+use super::wire::Wire;
 use crate::driver::turns::{self, Told, TurnHost};
 use crate::quic::endpoint::Endpoint;
-use crate::udp::Socket;
 
 /// A socket and its driver; gone when the socket is closed.
-pub type SharedDriver = turns::SharedDriver<Socket>;
+pub type SharedDriver = turns::SharedDriver<Wire>;
 
 /// The driver's turns, and whom they tell.
 pub struct Turns {
-    inner: turns::Turns<Socket>,
+    inner: turns::Turns<Wire>,
     changes: RefCell<Option<Float64Array>>,
     /// Hears of the number of changes that stand in the buffer, 0 at the end of a watched turn, and of what is the end of the
     /// socket.

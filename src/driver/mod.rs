@@ -210,7 +210,8 @@ impl<W: Wire> Driver<W> {
     fn burst(&mut self, endpoint: &mut Endpoint, outgoing: &Outgoing) -> io::Result<bool> {
         let (bytes, entries) = (outgoing.bytes(), outgoing.entries());
         let burst = self.wire.burst(bytes, entries)?;
-        self.stats.sent += (burst.done - burst.failed) as u64;
+        // Those that failed may have been taken before.
+        self.stats.sent = (self.stats.sent + burst.done as u64).saturating_sub(burst.failed as u64);
         self.stats.failed += burst.failed as u64;
         for _ in 0..burst.failed {
             endpoint.send_failed();

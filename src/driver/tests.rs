@@ -15,6 +15,8 @@ pub(super) struct FakeWire {
     refused: Option<SocketAddr>,
     pub(super) is_dead: bool,
     forbids_fragments: bool,
+    /// Taken before, and refused since.
+    failed_late: usize,
     pub(super) sent: RefCell<Vec<(Vec<u8>, SocketAddr)>>,
 }
 
@@ -43,7 +45,10 @@ impl Wire for FakeWire {
         if self.is_dead {
             return Err(io::ErrorKind::NotConnected.into());
         }
-        let mut burst = Burst::default();
+        let mut burst = Burst {
+            failed: std::mem::take(&mut self.failed_late),
+            ..Burst::default()
+        };
         for entry in entries {
             if self.refused == Some(entry.address) {
                 burst.failed += 1;
@@ -174,6 +179,19 @@ fn what_the_system_refuses_is_counted_and_stops_nothing() {
     assert_eq!(driver.pause(), None);
     assert_eq!(ports(&driver), [5544, 5546]);
     assert_eq!((driver.stats.sent, driver.stats.failed), (2, 1));
+    assert_eq!(endpoint.stats.send_failures, 1);
+}
+
+#[test]
+fn what_the_system_took_and_refuses_later_is_no_longer_sent() {
+    let (mut driver, mut endpoint) = loaded(FakeWire::with_room(1), 2);
+    driver.flush(&mut endpoint, now());
+    assert_eq!((driver.stats.sent, driver.stats.failed), (1, 0));
+    driver.wire.failed_late = 1;
+    driver.resume(Pause::Room);
+    driver.flush(&mut endpoint, now());
+    assert_eq!(driver.pause(), Some(Pause::Room));
+    assert_eq!((driver.stats.sent, driver.stats.failed), (0, 1));
     assert_eq!(endpoint.stats.send_failures, 1);
 }
 

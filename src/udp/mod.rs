@@ -1,10 +1,12 @@
 //! A UDP socket by its file descriptor: many datagrams in one system call. Knows nothing of QUIC.
 //!
-//! | file | system |
+//! | file | concept, or system |
 //! | --- | --- |
+//! | `inbox` | what has come, for whatever socket |
 //! | `linux` | `recvmmsg`, `sendmmsg`, bursts cut and merged by the kernel ("GSO", "GRO") |
-//! | `unsupported` | the others: nothing can be bound, and their users go through `node:dgram` |
+//! | `unsupported` | the others: nothing can be bound, and their users go through libuv |
 
+mod inbox;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(not(target_os = "linux"))]
@@ -12,10 +14,11 @@ mod unsupported;
 
 use std::net::SocketAddr;
 
+pub use self::inbox::{Inbox, Message, Messages, SLOT};
 #[cfg(target_os = "linux")]
-pub use linux::{Inbox, Socket, interface_number};
+pub use linux::Socket;
 #[cfg(not(target_os = "linux"))]
-pub use unsupported::{Inbox, Socket, interface_number};
+pub use unsupported::Socket;
 
 /// What a socket is bound to, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +53,16 @@ pub struct Entry {
 pub struct Burst {
     /// Datagrams that are done with, from the first on.
     pub done: usize,
-    /// Those of them that the system refused: lost.
+    /// Those of them, or of earlier bursts, that the system refused: lost.
     pub failed: usize,
     /// The system takes no more now.
     pub is_blocked: bool,
+}
+
+/// An address in the form that a socket of this family wants: IPv6 reaches IPv4 by its mapped form.
+pub fn reached_from(is_ipv6: bool, address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if is_ipv6 => SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()),
+        other => other,
+    }
 }

@@ -4,22 +4,11 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 
-use super::{BindOptions, Burst, Entry};
+use super::{BindOptions, Burst, Entry, Inbox};
 
 /// Never made.
 #[derive(Debug)]
 pub struct Socket(Infallible);
-
-/// Never filled.
-#[derive(Debug, Default)]
-pub struct Inbox;
-
-impl Inbox {
-    /// What came.
-    pub fn datagrams(&mut self) -> impl Iterator<Item = (&mut [u8], SocketAddr)> {
-        std::iter::empty()
-    }
-}
 
 impl Socket {
     /// Always fails.
@@ -71,9 +60,4 @@ impl Socket {
     pub fn burst(&mut self, _bytes: &[u8], _entries: &[Entry]) -> io::Result<Burst> {
         match self.0 {}
     }
-}
-
-/// The number of a network interface, as scope ids name it.
-pub fn interface_number(_name: &str) -> Option<u32> {
-    None
 }

@@ -20,9 +20,8 @@ use nix::sys::socket::{
 use nix::{libc, setsockopt_impl, sockopt_impl};
 
 use self::descriptor::Descriptor;
-pub use self::receive::Inbox;
 use self::send::Outbox;
-use super::BindOptions;
+use super::{BindOptions, reached_from};
 
 /// A bound socket that blocks nobody.
 #[derive(Debug)]
@@ -110,13 +109,7 @@ impl Socket {
 
     /// An address in the form of this socket's family.
     fn target(&self, address: SocketAddr) -> SockaddrStorage {
-        match address {
-            SocketAddr::V4(v4) if self.is_ipv6 => {
-                let mapped = v4.ip().to_ipv6_mapped();
-                SockaddrStorage::from(SocketAddr::new(mapped.into(), v4.port()))
-            }
-            other => SockaddrStorage::from(other),
-        }
+        SockaddrStorage::from(reached_from(self.is_ipv6, address))
     }
 }
 
@@ -128,11 +121,6 @@ sockopt_impl!(
     /// The same of IPv6.
     MtuDiscovery6, SetOnly, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::c_int
 );
-
-/// The number of a network interface, as scope ids name it.
-pub fn interface_number(name: &str) -> Option<u32> {
-    nix::net::if_::if_nametoindex(name).ok()
-}
 
 fn address(name: &SockaddrStorage) -> Option<SocketAddr> {
     match name.family()? {

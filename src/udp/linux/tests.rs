@@ -1,5 +1,5 @@
 use super::*;
-use crate::udp::Entry;
+use crate::udp::{Entry, Inbox};
 
 const KIB: usize = 1024;
 

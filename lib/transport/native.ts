@@ -6,23 +6,32 @@ import { getSystemErrorName } from 'node:util';
 import { UdpSocket } from '../native';
 import { socketType, toCanonicalIP } from '../utils/address';
 
-/** The fast transport, Linux only: the addon has the socket and runs the turns, on the event loop, which waits for it. */
-class DescriptorTransport implements DrivingTransport {
+/** Who moves the datagrams of a native transport. */
+type NativeKind = 'descriptor' | 'libuv';
+
+/**
+ * The addon has the socket and runs the turns, on the event loop, which waits for it. `'descriptor'`: the addon moves bursts,
+ * Linux only. `'libuv'`: libuv moves them one by one, on all systems.
+ */
+class NativeTransport implements DrivingTransport {
   readonly address: BoundAddress;
+  readonly #kind: NativeKind;
   readonly #udp: UdpSocket;
   #lastStats: TransportStats | undefined;
 
-  /** Binds a socket. `undefined` where the system can't: perhaps dgram can, or says why not. */
-  static open(options: TransportOptions): DescriptorTransport | undefined {
+  /** Binds a socket. `undefined` where the system can't: perhaps another kind can, or dgram says why not. */
+  static open(kind: NativeKind, options: TransportOptions): NativeTransport | undefined {
     try {
       const offload = process.env['POLYKEY_QUIC_GSO'] !== '0';
-      return new DescriptorTransport(UdpSocket.bind({ ...options, offload }), options);
+      const udp = UdpSocket.bind({ ...options, kind: kind === 'descriptor' ? 'Descriptor' : 'Libuv', offload });
+      return new NativeTransport(kind, udp, options);
     } catch {
       return undefined;
     }
   }
 
-  constructor(udp: UdpSocket, options: TransportOptions) {
+  constructor(kind: NativeKind, udp: UdpSocket, options: TransportOptions) {
+    this.#kind = kind;
     this.#udp = udp;
     const { host, port } = udp.address();
     const canonical = toCanonicalIP(host);
@@ -49,14 +58,15 @@ class DescriptorTransport implements DrivingTransport {
   }
 
   #readStats(): TransportStats {
-    const { recvBufferSize, sendBufferSize, received, sent, failed, segments } = this.#udp.stats();
+    const { recvBufferSize, sendBufferSize, received, sent, failed, blocked, segments } = this.#udp.stats();
     return {
-      kind: segments ? 'descriptor with segmentation' : 'descriptor',
+      kind: segments ? 'descriptor with segmentation' : this.#kind,
       recvBufferSize,
       sendBufferSize,
       datagramsReceived: received,
       datagramsSent: sent,
       sendsFailed: failed,
+      sendsBlocked: blocked,
     };
   }
 }
@@ -120,4 +130,4 @@ function sendError(errno: number, address: Host, port: Port): Error {
   });
 }
 
-export default DescriptorTransport;
+export default NativeTransport;
