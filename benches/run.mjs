@@ -192,6 +192,8 @@ function derive(workload, { params, client, server }) {
     m.cpuMsClient = client.cpuMs / (client.done ?? params.count);
     m.cpuMsServer = server.cpuMs / (client.done ?? params.count);
     m.cpuMsPerHs = m.cpuMsClient + m.cpuMsServer;
+    // A client is done before its server is: half of a mutual handshake would be cheaper than a whole one.
+    if (server.conns < params.count) throw new Error(`server saw only ${server.conns} complete handshakes`);
   } else if (workload.startsWith('idle')) {
     if (server.conns < params.count) throw new Error(`server saw only ${server.conns} connections`);
     m.openSecs = client.secs;

@@ -23,6 +23,7 @@ export default {
         onConn({
           onStream: (cb) => {
             if (ctx.workload === 'bulk') cb(wrapDuplex(socket));
+            else socket.on('end', () => socket.end()).resume();
           },
         });
       },
@@ -54,6 +55,7 @@ export default {
       });
     if (ctx.workload === 'bulk') return { open: async () => wrapDuplex(await dial()), close() {} };
     const s = await dial();
-    return { close: () => s.destroy() };
+    // Not at once: the server would lose our certificate and Finished, and its handshake never be complete.
+    return { close: () => s.resume().end() };
   },
 };
