@@ -45,8 +45,9 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   readonly #handle: NativeConnection;
   #owner: ConnectionOwner | undefined;
   readonly #logger: LoggerLike;
-  readonly #streams: StreamTable;
-  readonly #datagrams: Datagrams;
+  /** Made when they are first asked for: many connections are done before. */
+  #streamTable: StreamTable | undefined;
+  #datagramQueue: Datagrams | undefined;
   #state: State = { status: 'starting' };
   #verification: Verification | undefined;
   /** Changes that wait until whoever was handed the connection had a turn to listen; `undefined` lets them through. */
@@ -69,9 +70,6 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     this.#handle = parts.handle;
     this.#owner = parts.owner;
     this.#logger = parts.logger;
-    this.#streams = new StreamTable(this.#streamHost(), parts.type);
-    const { enableDgram, dgramDrop } = parts.config.settings;
-    this.#datagrams = new Datagrams(parts.handle, enableDgram[1] || DATAGRAM_QUEUE, dgramDrop);
     this.#handshake = new Handshake(parts.handle);
     this.#paths = new Paths(parts.handle, this, parts.driver, parts.local, parts.remote);
   }
@@ -372,7 +370,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
         this.#datagrams.receive((datagram) => this.tell(events.EventQUICConnectionDatagram, datagram));
         break;
       case ChangeKind.StreamsAvailable:
-        this.#streams.onCredit(value === 0 ? 'bidi' : 'uni');
+        this.#streamTable?.onCredit(value === 0 ? 'bidi' : 'uni');
         break;
       case ChangeKind.Path:
         this.#onPath();
@@ -422,9 +420,9 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   #onConnected(): void {
     this.#onHandshake();
     this.#advance({ status: 'running' });
-    // Whoever awaits the connection runs now; what else happened is told when it has had time to listen.
+    // Whoever awaits the connection runs now; what else happened is told at the end of the turn, when it has had time to listen.
     this.#held = [];
-    setImmediate(() => this.#release());
+    this.#paths.driver.watch(() => this.#release());
     this.#established.resolve();
     this.#owner?.onConnected(this);
   }
@@ -439,10 +437,10 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     if (session !== null) this.tell(events.EventQUICConnectionSession, session);
   }
 
-  #release(): void {
+  /** Answers true, as who watches for the end of a turn does to watch no more. */
+  #release(): true {
     const held = this.#held ?? [];
     this.#held = undefined;
-    if (held.length === 0) return;
     for (const [kind, value] of held) {
       try {
         this.#apply(kind, value);
@@ -450,7 +448,8 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
         this.onFault(error);
       }
     }
-    this.#paths.driver.wake();
+    if (held.length > 0) this.#paths.driver.wake();
+    return true;
   }
 
   #onStreamOpened(id: number): void {
@@ -479,8 +478,8 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     this.#verification?.abort(ending);
     this.#established.reject(error);
     this.#confirmation.fail(ending);
-    this.#streams.end(ending, keepsReceived);
-    this.#datagrams.end();
+    this.#streamTable?.end(ending, keepsReceived);
+    this.#datagramQueue?.end();
     this.#hurry?.();
     this.tellLate(events.EventQUICConnectionError, error);
     this.tellLate(events.EventQUICConnectionClose, error);
@@ -566,6 +565,20 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   /** Whether the connection hasn't ended. */
   get #isLive(): boolean {
     return this.#state.status !== 'closing' && this.#state.status !== 'closed';
+  }
+
+  get #streams(): StreamTable {
+    return (this.#streamTable ??= new StreamTable(this.#streamHost(), this.type));
+  }
+
+  get #datagrams(): Datagrams {
+    if (this.#datagramQueue === undefined) {
+      const { handle, config } = this.#parts;
+      const { enableDgram, dgramDrop } = config.settings;
+      this.#datagramQueue = new Datagrams(handle, enableDgram[1] || DATAGRAM_QUEUE, dgramDrop);
+      if (!this.#isLive) this.#datagramQueue.end();
+    }
+    return this.#datagramQueue;
   }
 
   #advance(to: State): void {

@@ -95,6 +95,9 @@ const ranges = {
   readableChunkSize: [1, 64 * MiB],
 } as const satisfies Partial<Record<keyof QUICConfig, readonly [number, number]>>;
 
+/** Settings as the user gives them. */
+type ConfigInput = Partial<QUICConfig>;
+
 /** Settings that were checked, and what is made of them once for all connections that share them. */
 type ResolvedConfig = {
   readonly settings: QUICConfig;
@@ -108,15 +111,16 @@ type ResolvedConfig = {
 function resolveConfig(
   side: 'client' | 'server',
   defaults: QUICConfig,
-  input: Partial<QUICConfig>,
+  input: ConfigInput,
   handshakeTimeout = Infinity,
 ): ResolvedConfig {
-  const settings = withDefaults(defaults, input);
   const known = side === 'client' ? latest?.deref() : undefined;
   const made = known === undefined ? undefined : madeOf.get(known);
-  if (known !== undefined && made !== undefined && isSame(settings, made.settings)) {
+  const settings = withDefaults(defaults, input);
+  if (known !== undefined && made !== undefined && isSame(input, made.input)) {
     return { settings, native: known, certs: made.certs, ca: made.ca };
   }
+  expectKnown(input);
   check(settings);
   const pems = { key: pemsOf('key', settings), cert: pemsOf('cert', settings), ca: pemsOf('ca', settings) };
   if (pems.key.length !== pems.cert.length) {
@@ -134,21 +138,21 @@ function resolveConfig(
   // A server's has secrets of its own, for tickets, which new settings are to end.
   if (side === 'server') return { settings, native: make(), ...certificatesOf(pems) };
   const native = shared(settings, pems, make);
-  const { certs, ca } = madeOf.get(native) ?? remember(native, settings, pems);
+  const { certs, ca } = madeOf.get(native) ?? remember(native, input, pems);
   latest = new WeakRef(native);
   return { settings, native, certs, ca };
 }
 
-/** What a client's configuration was made of: `undefined` settings can't be compared. */
-type Made = Pick<ResolvedConfig, 'certs' | 'ca'> & { settings: QUICConfig | undefined };
+/** What a client's configuration was made of: an `undefined` input can't be compared. */
+type Made = Pick<ResolvedConfig, 'certs' | 'ca'> & { input: ConfigInput | undefined };
 
 const madeOf = new WeakMap<NativeConfig, Made>();
 
 /** The configuration of the last dial: most dials are like the one before. */
 let latest: WeakRef<NativeConfig> | undefined;
 
-function remember(native: NativeConfig, settings: QUICConfig, pems: PEMTexts): Made {
-  const made = { ...certificatesOf(pems), settings: comparable(settings) };
+function remember(native: NativeConfig, input: ConfigInput, pems: PEMTexts): Made {
+  const made = { ...certificatesOf(pems), input: comparable(input) };
   madeOf.set(native, made);
   return made;
 }
@@ -158,16 +162,16 @@ function certificatesOf({ cert, ca }: PEMTexts): Pick<ResolvedConfig, 'certs' | 
 }
 
 /** A copy of settings that the user can't change; `undefined` where files are opened with each configuration, or for bytes. */
-function comparable(settings: QUICConfig): QUICConfig | undefined {
-  if (opensFiles(settings)) return undefined;
-  const copy: Record<string, unknown> = { ...settings };
+function comparable(input: ConfigInput): ConfigInput | undefined {
+  if (opensFiles(input)) return undefined;
+  const copy: Record<string, unknown> = { ...input };
   for (const [name, value] of Object.entries(copy)) {
     if (Array.isArray(value) && !value.some(isObject)) copy[name] = [...(value as unknown[])];
     else if (isObject(value)) return undefined;
     // It would hold on to all that the user's callback knows.
     else if (typeof value === 'function') copy[name] = someCallback;
   }
-  return copy as QUICConfig;
+  return copy;
 }
 
 function someCallback(): void {
@@ -179,11 +183,13 @@ function isObject(value: unknown): boolean {
 }
 
 /** Whether settings are those of a copy. Callbacks are not the configuration's: only whether there is one is. */
-function isSame(settings: QUICConfig, copy: QUICConfig | undefined): boolean {
+function isSame(input: ConfigInput, copy: ConfigInput | undefined): boolean {
   if (copy === undefined) return false;
-  const before = copy as Record<string, unknown>;
-  for (const [name, value] of Object.entries(settings)) {
-    const was = before[name];
+  const [now, before] = [input as Record<string, unknown>, copy as Record<string, unknown>];
+  const names = Object.keys(now);
+  if (names.length !== Object.keys(before).length) return false;
+  for (const name of names) {
+    const [value, was] = [now[name], before[name]];
     const isAlike =
       value === was ||
       (typeof value === 'function' && typeof was === 'function') ||
@@ -197,8 +203,8 @@ function isSameList(a: unknown[], b: unknown[]): boolean {
   return a.length === b.length && a.every((value, index) => value === b[index]);
 }
 
-function opensFiles({ logKeys, qlogDirectory }: QUICConfig): boolean {
-  return logKeys !== undefined || qlogDirectory !== undefined;
+function opensFiles({ logKeys, qlogDirectory }: ConfigInput): boolean {
+  return isSet(logKeys) || isSet(qlogDirectory);
 }
 
 /** Clients' configurations in use, by a hash of all they are made of: who dials again needs no new TLS context. */
@@ -219,23 +225,27 @@ function shared(settings: QUICConfig, pems: PEMTexts, make: () => NativeConfig):
   return made;
 }
 
-/** `null` is unset, too: programs written for `@matrixai/quic` may give it. */
-function withDefaults(defaults: QUICConfig, input: Partial<QUICConfig>): QUICConfig {
-  const settings: Record<string, unknown> = { ...defaults };
-  for (const [name, value] of Object.entries(input) as [string, unknown][]) {
-    if (value === undefined || value === null) continue;
-    expectKnown(name);
-    settings[name] = value;
+function withDefaults(defaults: QUICConfig, input: ConfigInput): QUICConfig {
+  const settings: Record<string, unknown> = { ...defaults, ...input };
+  for (const name of Object.keys(input)) {
+    if (!isSet(settings[name])) settings[name] = defaults[name as keyof QUICConfig];
   }
   return settings as QUICConfig;
 }
 
+/** `null` is unset, too: programs written for `@matrixai/quic` may give it. */
+function isSet(value: unknown): boolean {
+  return value !== undefined && value !== null;
+}
+
 /** A setting that is misspelt would be left at its default without a word. */
-function expectKnown(name: string): void {
-  if (Object.hasOwn(clientDefault, name)) return;
-  const meant = closest(name, Object.keys(clientDefault));
-  const hint = meant === undefined ? '' : `: did you mean ${meant}?`;
-  throw new errors.ErrorQUICConfig(`there is no setting ${name}${hint}`);
+function expectKnown(input: ConfigInput): void {
+  for (const [name, value] of Object.entries(input)) {
+    if (!isSet(value) || Object.hasOwn(clientDefault, name)) continue;
+    const meant = closest(name, Object.keys(clientDefault));
+    const hint = meant === undefined ? '' : `: did you mean ${meant}?`;
+    throw new errors.ErrorQUICConfig(`there is no setting ${name}${hint}`);
+  }
 }
 
 function pemsOf(name: 'key' | 'cert' | 'ca', settings: QUICConfig): string[] {

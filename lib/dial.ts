@@ -125,8 +125,8 @@ async function resolveTarget(options: QUICClientOptions, socket: QUICSocket, sig
 }
 
 /** Of several addresses the first that answers is wanted: nothing may go early, for it would win without an answer. */
-function resolveClientConfig({ config }: QUICClientOptions, changes: { earlyData?: false } = {}): ResolvedConfig {
-  return resolveConfig('client', clientDefault, { ...config, ...changes });
+function resolveClientConfig({ config }: QUICClientOptions, changes?: { earlyData: false }): ResolvedConfig {
+  return resolveConfig('client', clientDefault, changes === undefined ? (config ?? {}) : { ...config, ...changes });
 }
 
 /** A name or an address as certificates have it: names in ASCII. */

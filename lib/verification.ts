@@ -6,6 +6,27 @@ import { CryptoError, isCryptoError, nativeCode } from './native';
 /** What the callback is told, without the signal. */
 type Circumstances = Omit<TLSVerifyContext, 'signal'>;
 
+/** What the callback is told, with a signal that is made when it asks for it. */
+class Context implements TLSVerifyContext {
+  readonly side: TLSVerifyContext['side'];
+  readonly serverName: TLSVerifyContext['serverName'];
+  readonly host: TLSVerifyContext['host'];
+  readonly port: TLSVerifyContext['port'];
+  readonly #getSignal: () => AbortSignal;
+
+  constructor({ side, serverName, host, port }: Circumstances, getSignal: () => AbortSignal) {
+    this.side = side;
+    this.serverName = serverName;
+    this.host = host;
+    this.port = port;
+    this.#getSignal = getSignal;
+  }
+
+  get signal(): AbortSignal {
+    return this.#getSignal();
+  }
+}
+
 /**
  * Asks the application for its verdict on a peer and settles the handshake by it. Fails closed: a callback that throws,
  * rejects or gives nonsense refuses the peer.
@@ -29,19 +50,21 @@ class Verification {
     onSettled: () => void,
   ) {
     this.#handle = handle;
-    const getSignal = (): AbortSignal => this.#signal;
-    const context = {
-      ...circumstances,
-      get signal() {
-        return getSignal();
-      },
-    };
-    void this.#judge(() => verify(handle.peerCertChain() ?? [], ca, context)).then((refusal) => {
+    const context = new Context(circumstances, () => this.#signal);
+    const conclude = (refusal: number | undefined): void => {
       if (this.#ending !== undefined) return;
       this.#isSettled = true;
       this.#settle(refusal);
       onSettled();
-    });
+    };
+    // Not an async function: the handshake waits for each promise in between.
+    new Promise<unknown>((resolve) => resolve(verify(handle.peerCertChain() ?? [], ca, context))).then(
+      (answer) => conclude(this.#refusalOf(answer)),
+      (error: unknown) => {
+        this.#thrown = error;
+        conclude(CryptoError.BadCertificate);
+      },
+    );
   }
 
   /** What the callback threw, or what was wrong with its answer: the cause of the refusal. */
@@ -64,18 +87,13 @@ class Verification {
     return this.#controller.signal;
   }
 
-  async #judge(verify: () => ReturnType<TLSVerifyCallback>): Promise<number | undefined> {
-    try {
-      const answer: unknown = await verify();
-      if (answer === undefined) return undefined;
-      if (isCryptoError(answer)) return answer;
-      const kind = typeof answer === 'number' ? `the number ${answer}` : `a value of type ${typeof answer}`;
-      this.#thrown = new TypeError(`verifyCallback answered with ${kind}: expected undefined or a CryptoError`);
-      return CryptoError.InternalError;
-    } catch (error) {
-      this.#thrown = error;
-      return CryptoError.BadCertificate;
-    }
+  /** The alert by which an answer refuses the peer; `undefined` trusts it. */
+  #refusalOf(answer: unknown): number | undefined {
+    if (answer === undefined) return undefined;
+    if (isCryptoError(answer)) return answer;
+    const kind = typeof answer === 'number' ? `the number ${answer}` : `a value of type ${typeof answer}`;
+    this.#thrown = new TypeError(`verifyCallback answered with ${kind}: expected undefined or a CryptoError`);
+    return CryptoError.InternalError;
   }
 
   #settle(refusal: number | undefined): void {
