@@ -11,7 +11,7 @@ import * as events from './events';
 import { isHeeded } from './logging';
 import Emitter from './utils/emitter';
 import { expectStopOptions } from './utils/expect';
-import { type Abort, Cancellable, onAbort, promise } from './utils/promise';
+import { type Abort, Cancellable, onAbort, promise, resolved } from './utils/promise';
 import { onTimeout } from './utils/timer';
 
 /** One dialled connection, and the socket under it where that is its own. */
@@ -140,7 +140,7 @@ class QUICClient extends Emitter implements ConnectionOwner, SocketUser, AsyncDi
     this.tellLate(events.EventQUICClientError, error);
     this.tellLate(events.EventQUICClientClose, error);
     // Not now: a socket that stops lets go of the connection first, so that no close frame goes out.
-    queueMicrotask(() => void this.destroy());
+    void resolved.then(() => this.#destroying ?? this.destroy());
   }
 
   async #destroy(options: StopOptions): Promise<void> {

@@ -3,7 +3,7 @@ import type { DetachedConnection, NativeConnection } from './native';
 import type { Host, Port, RemoteInfo, SocketType } from './types';
 import * as errors from './errors';
 import { messageOf, nativeCode } from './native';
-import { toCanonicalIP, validateTarget } from './utils/address';
+import { validateTarget } from './utils/address';
 import { onAbort, promise } from './utils/promise';
 import { onTimeout } from './utils/timer';
 
@@ -219,8 +219,9 @@ function isSame(a: RemoteInfo, b: RemoteInfo): boolean {
   return a.host === b.host && a.port === b.port;
 }
 
+/** An address of the addon's, which has each in one form only. */
 function toRemoteInfo({ host, port }: { host: string; port: number }): RemoteInfo {
-  return { host: toCanonicalIP(host), port: port as Port };
+  return { host: host as Host, port: port as Port };
 }
 
 export type { MigrateLimits, PathChange, PathDriver, PathSocket };

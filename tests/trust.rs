@@ -7,6 +7,7 @@ mod common;
 use std::time::Instant;
 
 use common::{Pair, Party, config, shared, unix_now};
+use foreign_types_shared::ForeignTypeRef;
 use polykey_quic::quic::chain_check::ChainFailure;
 use polykey_quic::quic::endpoint::change::Change;
 use polykey_quic::quic::tls::{self, Credential, TlsSettings};
@@ -389,6 +390,47 @@ fn the_group_is_as_both_settings_permit() {
         let cipher = client.borrow_mut().cipher().expect("live").expect("chosen");
         assert!(cipher.starts_with("TLS_"), "{cipher}");
     }
+}
+
+#[test]
+fn a_client_sends_the_share_that_all_servers_took_and_after_one_that_did_not_both() {
+    let root = Party::ca("root", None);
+    let leaf = Party::new("leaf", Some(&root), |_| {});
+    let settings = |groups: Option<&str>| TlsSettings {
+        credentials: vec![leaf.credential(&[])],
+        ca: vec![root.pem()],
+        groups: groups.map(Into::into),
+        ..Default::default()
+    };
+    let ours = shared(config(&settings(None), Verification::Chain));
+    let mut pair = Pair::new();
+    let mut group_of_next = |theirs: Option<&str>| {
+        let theirs = shared(config(&settings(theirs), Verification::None));
+        pair.server.endpoint.listen(theirs);
+        let to = pair.server.address;
+        let dialled = pair
+            .client
+            .endpoint
+            .connect(&ours, Some("localhost"), to, Instant::now());
+        pair.run();
+        let connection = dialled.expect("a connection");
+        let mut connection = connection.borrow_mut();
+        let was_asked_again = unsafe {
+            // SAFETY: the connection lives.
+            boring_sys::SSL_used_hello_retry_request(connection.tls().expect("live").as_ptr()) == 1
+        };
+        (connection.group().expect("live").expect("chosen"), was_asked_again)
+    };
+    assert_eq!(group_of_next(None), ("X25519MLKEM768", false));
+    assert_eq!(group_of_next(None), ("X25519MLKEM768", false));
+    assert_eq!(
+        group_of_next(Some("X25519")),
+        ("X25519", true),
+        "only one share was sent"
+    );
+    assert_eq!(group_of_next(Some("X25519")), ("X25519", false), "both were");
+    assert_eq!(group_of_next(None), ("X25519MLKEM768", false));
+    assert_eq!(group_of_next(Some("X25519")), ("X25519", false), "servers differ");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 import type { Endpoint } from '../native';
 import type { Datagram, Transport, TransportSink } from './Transport';
+import { resolved } from '../utils/promise';
 import { LONGEST_DELAY } from '../utils/timer';
 
 /**
@@ -31,9 +32,6 @@ interface TurnSink {
   /** The socket is dead. */
   onDead(error: Error): void;
 }
-
-/** Its reactions are microtasks that cost less than those of `queueMicrotask`, which makes an async resource for each. */
-const resolved = Promise.resolve();
 
 /** Turns by the timers and ticks of JavaScript, for a transport that has no other. */
 class ScriptedTurns implements Turns, TransportSink {

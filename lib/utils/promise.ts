@@ -1,5 +1,8 @@
 import type { PromiseCancellable, PromiseDeconstructed } from '../types';
 
+/** Its reactions are microtasks that cost less than those of `queueMicrotask`, which makes an async resource for each. */
+const resolved = Promise.resolve();
+
 /** A promise and its two ends. */
 function promise<T = void>(): PromiseDeconstructed<T> {
   let resolveP!: PromiseDeconstructed<T>['resolveP'];
@@ -145,4 +148,4 @@ class Cancellable<T> extends Promise<T> implements PromiseCancellable<T> {
 }
 
 export type { Abortable };
-export { promise, quiet, Outcome, Abort, onAbort, unlessAborted, Cancellable };
+export { promise, quiet, resolved, Outcome, Abort, onAbort, unlessAborted, Cancellable };

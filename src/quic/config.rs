@@ -5,6 +5,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::error::{Error, Result};
+use super::key_share::KeySharePrediction;
 use super::tls::{self, TlsSettings};
 
 /// How long a handshake may take, verification included, unless [`Config::handshake_timeout`] says otherwise.
@@ -56,6 +57,8 @@ pub struct Config {
     /// Server: takes early data only with tickets that were handed out under the same bytes. RFC 9000 §7.4.1 wants this for
     /// what clients remember of a server: its limits.
     pub early_data_context: Option<Vec<u8>>,
+    /// Client: what the servers dialled so far took.
+    pub(super) key_shares: KeySharePrediction,
     /// Opens the qlog file of a connection.
     pub qlog: Option<OpenSink>,
     /// Opens the file that takes TLS secrets in SSLKEYLOGFILE format.
@@ -141,6 +144,7 @@ impl Config {
             discovers_pmtu: false,
             connects_early: false,
             early_data_context: None,
+            key_shares: KeySharePrediction::default(),
             qlog: None,
             key_log: None,
         }

@@ -12,6 +12,7 @@ use super::chain_check::ChainFailure;
 use super::config::Config;
 use super::error::{Error, Result};
 use super::handshake::Handshake;
+use super::key_share::KeySharePrediction;
 use super::lanes::Lanes;
 use super::path::Alias;
 use super::pmtu::PmtuSearch;
@@ -45,6 +46,8 @@ pub struct Connection {
     pub(super) lanes: Lanes,
     pub(super) pmtu_search: Option<PmtuSearch>,
     pub(super) handshake: Option<Box<Handshake>>,
+    /// A client's.
+    key_shares: Option<KeySharePrediction>,
     trace_id: String,
     is_server: bool,
     cause: Option<CloseCause>,
@@ -152,7 +155,10 @@ impl Connection {
         if let Some(name) = server_name {
             name_peer(quiche.as_mut(), name)?;
         }
-        Ok(Self::new(quiche, config))
+        config.key_shares.apply(quiche.as_mut());
+        let mut connection = Self::new(quiche, config);
+        connection.key_shares = Some(config.key_shares.clone());
+        Ok(connection)
     }
 
     /// Accepts: makes a server connection for a client's first Initial, which is still to be received.
@@ -206,6 +212,7 @@ impl Connection {
             lanes: Lanes::default(),
             pmtu_search,
             handshake: None,
+            key_shares: None,
             trace_id,
             is_server,
             cause: None,
@@ -241,6 +248,14 @@ impl Connection {
     /// BoringSSL's side of the connection.
     pub fn tls(&mut self) -> Result<&mut SslRef> {
         Ok(self.live_mut()?.as_mut())
+    }
+
+    /// Remembers for later dials, once, which group the server has taken. To be called when the handshake is complete.
+    pub(super) fn learn_key_share(&mut self) -> Result<()> {
+        if let Some(key_shares) = self.key_shares.take() {
+            key_shares.learn(self.tls()?);
+        }
+        Ok(())
     }
 
     /// What is left, once the connection is gone.

@@ -132,6 +132,7 @@ impl Endpoint {
                 }
             }
             connection.note_handshake()?;
+            connection.learn_key_share()?;
         }
         let quiche = connection.live()?;
         if slot.phase == Phase::Connected && !quiche.is_server() {
