@@ -6,10 +6,9 @@ mod common;
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use common::{Authority, Datagram, End, Pair, lossy, shared, write};
-use polykey_quic::driver::Driver;
+use common::{Authority, Datagram, Pair, lossy, shared, write};
 use polykey_quic::quic::connection::{CloseCause, SharedConnection};
 use polykey_quic::quic::endpoint::EndpointSettings;
 use polykey_quic::quic::endpoint::change::Change;
@@ -17,7 +16,6 @@ use polykey_quic::quic::endpoint::limits::{Limits, RetryPolicy};
 use polykey_quic::quic::packet::{self, ID_LENGTH};
 use polykey_quic::quic::tls::TlsSettings;
 use polykey_quic::quic::{Verification, config::Config};
-use polykey_quic::udp::{BindOptions, Socket};
 
 fn is_connected(change: &Change) -> bool {
     matches!(change, Change::Connected(_))
@@ -58,47 +56,6 @@ fn an_answer_is_owed_where_the_other_side_waits_for_it() {
     write(&client, 0, b"data", true);
     pair.run();
     assert!(!pair.client.endpoint.owes_answer() && !pair.server.endpoint.owes_answer());
-}
-
-/// A driver of a socket over loopback, and its endpoint.
-fn driven() -> (Driver<Socket>, End) {
-    let options = BindOptions {
-        address: "127.0.0.1:0".parse().expect("an address"),
-        is_ipv6_only: false,
-        reuses_address: false,
-        receive_buffer: 1 << 20,
-        send_buffer: 1 << 20,
-        offload: true,
-    };
-    let socket = Socket::bind(&options).expect("a free port");
-    let address = socket.local_address().expect("it is bound").to_string();
-    (Driver::new(socket), End::new(&address, EndpointSettings::default()))
-}
-
-#[test]
-fn a_driver_sends_what_it_owes_before_anybody_hears_of_it() {
-    if !cfg!(target_os = "linux") {
-        return;
-    }
-    let authority = Authority::new();
-    let ((mut near, mut client), (mut far, mut server)) = (driven(), driven());
-    server.endpoint.listen(shared(authority.config(Verification::Chain)));
-    client
-        .endpoint
-        .connect(
-            &shared(authority.config(Verification::Chain)),
-            Some("localhost"),
-            server.address,
-            Instant::now(),
-        )
-        .expect("a connection");
-    // Here somebody sends what is ready; from here on each side sends by itself.
-    near.flush(&mut client.endpoint, Instant::now());
-    far.receive(&mut server.endpoint, Instant::now()).expect("it is bound");
-    near.receive(&mut client.endpoint, Instant::now()).expect("it is bound");
-    far.receive(&mut server.endpoint, Instant::now()).expect("it is bound");
-    let changes: Vec<_> = server.endpoint.take_changes().collect();
-    assert!(changes.iter().any(is_connected));
 }
 
 #[test]

@@ -147,8 +147,7 @@ impl<W: Wire> Turns<W> {
     fn run(&self, host: &impl TurnHost, begin: impl FnOnce(&mut Driver<W>, &mut Endpoint) -> quic::Result<()>) {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             self.with(begin).transpose()?;
-            self.settle(host);
-            Ok(())
+            self.settle(host)
         }));
         let death = match outcome {
             Ok(Ok(())) if self.pause() == Some(Pause::Dead) => Death::Socket,
@@ -162,8 +161,8 @@ impl<W: Wire> Turns<W> {
     }
 
     /// Tells, lets all react, and sends, until nothing more has changed.
-    fn settle(&self, host: &impl TurnHost) {
-        let mut is_end_told = false;
+    fn settle(&self, host: &impl TurnHost) -> quic::Result<()> {
+        let (mut is_end_told, mut has_looked) = (false, false);
         let mut count = self.take_changes(host);
         loop {
             if count > 0 {
@@ -171,9 +170,10 @@ impl<W: Wire> Turns<W> {
                 self.tell(host, Told::Changes(count));
             }
             if !host.is_open() {
-                return;
+                return Ok(());
             }
             self.flush(host);
+            has_looked = has_looked || self.look_before_newcomer(host)?;
             count = self.take_changes(host);
             if count == 0 {
                 if is_end_told || !self.is_watched.get() {
@@ -184,6 +184,20 @@ impl<W: Wire> Turns<W> {
             }
         }
         self.set_alarm(host);
+        Ok(())
+    }
+
+    /// Takes in what has come meanwhile, where a newcomer is to be told of. An application does much for each, while the next
+    /// one may be waiting for a first answer, which needs no application. Answers whether it did; once in a turn is enough.
+    fn look_before_newcomer(&self, host: &impl TurnHost) -> quic::Result<bool> {
+        let look = |driver: &mut Driver<W>, endpoint: &mut Endpoint| {
+            let looks = endpoint.take_newcomer();
+            if looks {
+                driver.receive(endpoint, host.now())?;
+            }
+            Ok(looks)
+        };
+        self.with(look).unwrap_or(Ok(false))
     }
 
     /// Sets the alarm to the next time of the endpoint, where it isn't set to an earlier one: that does no harm.

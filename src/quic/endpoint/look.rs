@@ -124,6 +124,7 @@ impl Endpoint {
             if quiche.is_server() {
                 slot.is_confirmed = true;
                 self.changes.push_back(Change::Confirmed(key));
+                self.has_newcomer = true;
             } else {
                 self.owes_answer = true;
                 if let Some(token) = quiche.peer_transport_params().and_then(|it| it.stateless_reset_token) {

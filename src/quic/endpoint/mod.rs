@@ -113,6 +113,7 @@ pub struct Endpoint {
     epoch: Epoch,
     searches_pmtu: bool,
     owes_answer: bool,
+    has_newcomer: bool,
     /// What happened so far.
     pub stats: EndpointStats,
 }
@@ -180,6 +181,7 @@ impl Endpoint {
             epoch,
             searches_pmtu: false,
             owes_answer: false,
+            has_newcomer: false,
             stats: EndpointStats::default(),
         })
     }

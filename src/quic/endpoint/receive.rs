@@ -64,6 +64,11 @@ impl Endpoint {
         self.owes_answer
     }
 
+    /// Whether a server's handshake has completed since this was last asked.
+    pub fn take_newcomer(&mut self) -> bool {
+        std::mem::take(&mut self.has_newcomer)
+    }
+
     /// After them: looks at all that they changed.
     pub fn end_receive(&mut self, now: Instant) {
         self.look_at_touched(now);
