@@ -7,8 +7,9 @@ import { join, dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { makePki } from './lib/x509.mjs';
-import { DEFAULTS, NEEDS, NEEDS_NODE } from './workloads.mjs';
+import { DEFAULTS, NEEDS, NEEDS_NODE, TIMES } from './workloads.mjs';
 import { summarize, markdown } from './lib/report.mjs';
+import { targets } from './lib/targets.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const { values: arg } = parseArgs({
@@ -218,7 +219,7 @@ const started = new Date().toISOString();
 const adapters = {};
 for (const p of peers) adapters[p] = (await import(`./adapters/${p}.mjs`)).default;
 for (const workload of workloads) {
-  for (let rep = 0; rep < reps; rep++) {
+  for (let rep = 0; rep < reps * (TIMES[workload] ?? 1); rep++) {
     // Rotate the order, so that no peer always runs right after the same one.
     const order = peers.map((_, i) => peers[(i + rep) % peers.length]);
     for (const name of order) {
@@ -256,3 +257,4 @@ if (arg.out) {
   writeFileSync(arg.out, JSON.stringify(result, null, 1));
 }
 console.log(markdown(result));
+console.log(targets(result));

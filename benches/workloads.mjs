@@ -19,6 +19,9 @@ export const DEFAULTS = {
   dgram: { count: 100000, bytes: 1000, warm: 2000, settleMs: 400 },
 };
 
+// How much more often than asked for a workload is repeated: those that last less than two seconds scatter.
+export const TIMES = { bulk: 3, rpc1: 3, hs: 3, hs32: 3 };
+
 // What each workload needs from an adapter (adapter.features).
 export const NEEDS = {
   bulk: ['stream'],

@@ -1,5 +1,5 @@
 // Medians, min-max and ratios against the baseline; markdown tables.
-const median = (v) => {
+export const median = (v) => {
   const s = [...v].sort((a, b) => a - b);
   const n = s.length;
   return n % 2 ? s[(n - 1) / 2] : (s[n / 2 - 1] + s[n / 2]) / 2;
