@@ -45,9 +45,9 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   readonly #handle: NativeConnection;
   #owner: ConnectionOwner | undefined;
   readonly #logger: LoggerLike;
-  /** Made when they are first asked for: many connections are done before. */
+  /** Made when it is first asked for: many connections are done before. */
   #streamTable: StreamTable | undefined;
-  #datagramQueue: Datagrams | undefined;
+  readonly #datagrams: Datagrams;
   #state: State = { status: 'starting' };
   #verification: Verification | undefined;
   /** Changes that wait until whoever was handed the connection had a turn to listen; `undefined` lets them through. */
@@ -70,6 +70,8 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     this.#handle = parts.handle;
     this.#owner = parts.owner;
     this.#logger = parts.logger;
+    const { enableDgram, dgramDrop } = parts.config.settings;
+    this.#datagrams = new Datagrams(parts.handle, enableDgram[1] || DATAGRAM_QUEUE, dgramDrop);
     this.#handshake = new Handshake(parts.handle);
     this.#paths = new Paths(parts.handle, this, parts.driver, parts.local, parts.remote);
   }
@@ -437,7 +439,6 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     if (session !== null) this.tell(events.EventQUICConnectionSession, session);
   }
 
-  /** Answers true, as who watches for the end of a turn does to watch no more. */
   #release(): true {
     const held = this.#held ?? [];
     this.#held = undefined;
@@ -479,7 +480,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     this.#established.reject(error);
     this.#confirmation.fail(ending);
     this.#streamTable?.end(ending, keepsReceived);
-    this.#datagramQueue?.end();
+    this.#datagrams.end();
     this.#hurry?.();
     this.tellLate(events.EventQUICConnectionError, error);
     this.tellLate(events.EventQUICConnectionClose, error);
@@ -569,16 +570,6 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
 
   get #streams(): StreamTable {
     return (this.#streamTable ??= new StreamTable(this.#streamHost(), this.type));
-  }
-
-  get #datagrams(): Datagrams {
-    if (this.#datagramQueue === undefined) {
-      const { handle, config } = this.#parts;
-      const { enableDgram, dgramDrop } = config.settings;
-      this.#datagramQueue = new Datagrams(handle, enableDgram[1] || DATAGRAM_QUEUE, dgramDrop);
-      if (!this.#isLive) this.#datagramQueue.end();
-    }
-    return this.#datagramQueue;
   }
 
   #advance(to: State): void {

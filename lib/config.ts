@@ -138,7 +138,9 @@ function resolveConfig(
   // A server's has secrets of its own, for tickets, which new settings are to end.
   if (side === 'server') return { settings, native: make(), ...certificatesOf(pems) };
   const native = shared(settings, pems, make);
-  const { certs, ca } = madeOf.get(native) ?? remember(native, input, pems);
+  const { certs, ca } = madeOf.get(native) ?? certificatesOf(pems);
+  // Anew: the same settings may have been given in another form before.
+  madeOf.set(native, { certs, ca, input: comparable(input) });
   latest = new WeakRef(native);
   return { settings, native, certs, ca };
 }
@@ -150,12 +152,6 @@ const madeOf = new WeakMap<NativeConfig, Made>();
 
 /** The configuration of the last dial: most dials are like the one before. */
 let latest: WeakRef<NativeConfig> | undefined;
-
-function remember(native: NativeConfig, input: ConfigInput, pems: PEMTexts): Made {
-  const made = { ...certificatesOf(pems), input: comparable(input) };
-  madeOf.set(native, made);
-  return made;
-}
 
 function certificatesOf({ cert, ca }: PEMTexts): Pick<ResolvedConfig, 'certs' | 'ca'> {
   return { certs: certificatesIn(cert), ca: certificatesIn(ca) };

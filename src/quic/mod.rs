@@ -14,7 +14,7 @@ pub mod error;
 mod frames;
 pub mod handshake;
 pub mod header;
-pub mod key_share;
+mod key_share;
 mod lanes;
 pub mod packet;
 pub mod path;
