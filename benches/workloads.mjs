@@ -19,7 +19,7 @@ export const DEFAULTS = {
   dgram: { count: 100000, bytes: 1000, warm: 2000, settleMs: 400 },
 };
 
-// How much more often than asked for a workload is repeated: those that last less than two seconds scatter.
+// How much more often than asked for a workload is repeated: short ones that come close to what is wanted of them.
 export const TIMES = { bulk: 3, rpc1: 3, hs: 3, hs32: 3 };
 
 // What each workload needs from an adapter (adapter.features).

@@ -4,7 +4,7 @@ import { median } from './report.mjs';
 
 const OURS = 'polykey-quic';
 
-/** Name, workload, ours, rival, metric, and what the ratio has to be. */
+/** Name, workload, ours, rival, metric, and what the ratio has to be, if anything. */
 const RATIOS = [
   ['bulk, MiB/s', 'bulk', OURS, 'node-tls', 'mibps', '>=', 0.8],
   ['bulk, MiB/s', 'bulk', OURS, 'libp2p-quic', 'mibps', '>=', 2],
@@ -17,23 +17,14 @@ const RATIOS = [
   ['rpc, CPU per request', 'rpc', OURS, 'node-http2', 'cpuUsPerReq', '<=', 0.4],
   ['web streams: rpc, per second', 'rpc', `${OURS}-webstreams`, 'node-http2', 'rps', '>=', 1.2],
   ['rpc1, p50', 'rpc1', OURS, 'node-http2', 'p50us', '<=', 0.6],
-  ...['hs', 'hs32'].flatMap((workload) =>
-    [OURS, `${OURS}-ca`].flatMap((ours) => {
-      const name = `${ours === OURS ? '' : '`ca`: '}${workload}, per second`;
-      // Plain `ca` stands beside it, and has no target.
-      const wanted =
-        ours === OURS
-          ? [
-              ['>=', 0.65],
-              ['>=', 1],
-            ]
-          : [[], []];
-      return [
-        [name, workload, ours, 'native-plain', 'hps', ...wanted[0]],
-        [name, workload, ours, 'libp2p-quic', 'hps', ...wanted[1]],
-      ];
-    }),
-  ),
+  ['hs, per second', 'hs', OURS, 'native-plain', 'hps', '>=', 0.65],
+  ['hs, per second', 'hs', OURS, 'libp2p-quic', 'hps', '>=', 1],
+  ['`ca`: hs, per second', 'hs', `${OURS}-ca`, 'native-plain', 'hps'],
+  ['`ca`: hs, per second', 'hs', `${OURS}-ca`, 'libp2p-quic', 'hps'],
+  ['hs32, per second', 'hs32', OURS, 'native-plain', 'hps', '>=', 0.65],
+  ['hs32, per second', 'hs32', OURS, 'libp2p-quic', 'hps', '>=', 1],
+  ['`ca`: hs32, per second', 'hs32', `${OURS}-ca`, 'native-plain', 'hps'],
+  ['`ca`: hs32, per second', 'hs32', `${OURS}-ca`, 'libp2p-quic', 'hps'],
   ['dgram, delivered per second', 'dgram', OURS, 'native-plain', 'deliveredps', '>=', 0.4],
 ];
 
@@ -78,7 +69,7 @@ export function targets({ runs }) {
     rows.push([name, '', median(values).toFixed(1), `${sign} ${bound}`, met(median(values), sign, bound), '']);
   }
   if (rows.length === 0) return '';
-  const head = ['', '', 'measured', 'at least', 'met', 'max/min of the rival'];
+  const head = ['', '', 'measured', 'wanted', 'met', 'max/min of the rival'];
   const line = (cells) => `| ${cells.join(' | ')} |`;
   return ['### Targets', '', line(head), line(['---', '---', '---:', '---:', '---', '---:']), ...rows.map(line)].join(
     '\n',
