@@ -82,6 +82,27 @@ describe('bytes', () => {
     await stream.closedP;
   });
 
+  test.each([1, 1000, 8 * 1024, 20_000, 64 * 1024])(
+    'are read in chunks of at most %i, none of which holds memory for much more than itself',
+    async (readableChunkSize) => {
+      await using pair = await createPair({ client: { readableChunkSize } });
+      echo(pair.far);
+      const stream = pair.near.newStream();
+      const sent = randomBytes(Math.min(300_000, readableChunkSize * 300));
+      const ended = stream.end(sent);
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of stream) chunks.push(chunk);
+      await ended;
+      expect(Buffer.concat(chunks).equals(sent)).toBe(true);
+      const lengths = chunks.map((chunk) => chunk.byteLength);
+      expect(Math.min(...lengths)).toBeGreaterThan(0);
+      expect(Math.max(...lengths)).toBeLessThanOrEqual(readableChunkSize);
+      // Small ones share, as those of `Buffer.from` do.
+      const held = chunks.filter((chunk) => chunk.buffer.byteLength > Math.max(chunk.byteLength, 8 * 1024));
+      expect(held).toEqual([]);
+    },
+  );
+
   test('wait for several readers in order', async () => {
     await using pair = await createPair();
     const [ours, theirs] = await openStream(pair.near, pair.far);

@@ -72,9 +72,6 @@ const LEAST_SLAB_BYTES = SLAB_BYTES / 2;
 let slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
 let slabUsed = 0;
 
-/** Chunks that are too large for that are copied out of here, so that none holds more memory than it has bytes. */
-const scratch = Buffer.allocUnsafeSlow(64 * 1024);
-
 /**
  * One stream of a connection. Read and write it by the lean calls (`read`, `write`, `end`, `for await`), as web streams
  * (`readable`, `writable`), or as a Node stream (`toDuplex`): choose one way for each direction.
@@ -98,8 +95,8 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
   #priority: [urgency: number, incremental: boolean] | undefined;
   /** What came before the connection ended, and wasn't read yet. */
   #leftovers: Uint8Array[] = [];
-  /** How large the last chunk was. */
-  #lastRead: 'small' | 'medium' | 'large' = 'small';
+  /** Whether little is there at a time: it is read without asking how much. */
+  #readsSmall = true;
   /** Whether all that came has been read: a read would find nothing. */
   #isDry: boolean;
   #bytesRead = 0;
@@ -371,16 +368,14 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
 
   /** Takes what can be read now: bytes, `null` at the end, `undefined` if nothing is there. Throws when reading failed. */
   #take(): Uint8Array | null | undefined {
-    const leftover = this.#leftovers.shift();
-    if (leftover !== undefined) return leftover;
+    if (this.#leftovers.length > 0) return this.#leftovers.shift();
     if (this.#read.status === 'failed') throw this.#read.reason;
     if (this.#read.status === 'ended') return null;
     if (!this.#isUsed || this.#isDry) return undefined;
-    if (this.#lastRead === 'large') return this.#takeLarge();
-    return this.#lastRead === 'small' && this.#host.chunkSize >= SLAB_BYTES ? this.#takeSmall() : this.#takeMedium();
+    return this.#readsSmall && this.#host.chunkSize >= SLAB_BYTES ? this.#takeSmall() : this.#takeExactly();
   }
 
-  /** Reads where it stays, beside others. */
+  /** Reads where it stays, beside others: one call of the addon. */
   #takeSmall(): Uint8Array | null | undefined {
     if (SLAB_BYTES - slabUsed < LEAST_SLAB_BYTES) {
       slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
@@ -390,27 +385,20 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
     const length = this.#receive(slab, at);
     if (length === undefined || length === null) return length;
     slabUsed += length;
-    if (slabUsed === SLAB_BYTES) this.#lastRead = 'medium';
+    this.#readsSmall = slabUsed < SLAB_BYTES;
     return slab.subarray(at, at + length);
   }
 
-  /** Copies out of the scratch buffer. */
-  #takeMedium(): Uint8Array | null | undefined {
-    const size = Math.min(this.#host.chunkSize, scratch.length);
-    const length = this.#receive(size === scratch.length ? scratch : scratch.subarray(0, size));
-    if (length === undefined || length === null) return length;
-    if (length === size) this.#lastRead = 'large';
-    else if (length <= LEAST_SLAB_BYTES) this.#lastRead = 'small';
-    return Buffer.from(scratch.subarray(0, length));
-  }
-
-  /** Reads where it stays. */
-  #takeLarge(): Uint8Array | null | undefined {
-    const buffer = Buffer.allocUnsafeSlow(this.#host.chunkSize);
-    const length = this.#receive(buffer);
-    if (length === undefined || length === null) return length;
-    if (length < buffer.length) this.#lastRead = 'medium';
-    return length * 2 > buffer.length ? buffer.subarray(0, length) : Buffer.from(buffer.subarray(0, length));
+  /** Reads into memory of just that size. */
+  #takeExactly(): Uint8Array | null | undefined {
+    const { chunkSize } = this.#host;
+    const size = this.#handle.streamReadableLen(this.streamId, chunkSize);
+    this.#readsSmall = size <= LEAST_SLAB_BYTES;
+    const chunk = Buffer.allocUnsafeSlow(size);
+    const length = this.#receive(chunk);
+    // All that was there; what comes later is told.
+    if (size < chunkSize) this.#isDry = true;
+    return typeof length === 'number' ? chunk : length;
   }
 
   /**
@@ -528,7 +516,8 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
   #discard(): void {
     if (!this.#isUsed) return;
     let packed = 0;
-    while (packed >= 0 && !readEnds(packed)) packed = this.#handle.streamRead(this.streamId, scratch);
+    while (packed >= 0 && !readEnds(packed))
+      packed = this.#handle.streamDiscard(this.streamId, Number.MAX_SAFE_INTEGER);
   }
 
   #whyNotWritable(): unknown {
@@ -548,7 +537,7 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
 
   #endRead(): void {
     this.#read = advance(this.#read, ENDED);
-    for (const read of this.#reads.splice(0)) read.resolve(null);
+    if (this.#reads.length > 0) for (const read of this.#reads.splice(0)) read.resolve(null);
     this.tell(events.EventQUICStreamCloseRead, undefined);
     this.#closeIfDone();
   }
