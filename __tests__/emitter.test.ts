@@ -52,6 +52,36 @@ test.each([
   expect(seen.map(({ target }) => target)).toEqual([inner, outer]);
 });
 
+test.each(['EventTold', EventAll.name, EventDefault.name])(
+  'a listener to %s hears of an event that was told in vain before, wherever it listens',
+  (type) => {
+    const heard: unknown[] = [];
+    // Where nobody has listened to anything yet.
+    jest.isolateModules(() => {
+      const fresh = jest.requireActual<{ default: typeof Emitter }>('../lib/utils/emitter');
+      const its = jest.requireActual<{ AbstractEvent: typeof AbstractEvent }>('@matrixai/events');
+      class EventTold extends its.AbstractEvent<number> {}
+      class Teller extends fresh.default {
+        emit(detail: number): void {
+          this.tell(EventTold, detail);
+        }
+
+        within(outer: Emitter): this {
+          this.relayTo(outer);
+          return this;
+        }
+      }
+      const outer = new Teller();
+      const inner = new Teller().within(outer);
+      inner.emit(1);
+      inner.emit(2);
+      outer.addEventListener(type, () => heard.push(type));
+      inner.emit(3);
+    });
+    expect(heard).toEqual([type]);
+  },
+);
+
 test('listeners are called with the object as this, unless they are objects themselves', () => {
   const target = new Target();
   const seen: unknown[] = [];

@@ -120,7 +120,7 @@ class StreamTable {
 
   /** Whether the peer has acknowledged all that was written to the streams that have ended. */
   isDelivered(): boolean {
-    const ids = Float64Array.from(this.#undelivered);
+    const ids = new Float64Array(this.#undelivered);
     this.#undelivered = [...ids.subarray(0, this.#host.handle.keepWritable(ids))];
     return this.#undelivered.length === 0;
   }

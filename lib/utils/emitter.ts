@@ -10,6 +10,11 @@ type AddListenerOptions = boolean | { capture?: boolean; once?: boolean; passive
 /** A class of events that is made from a detail alone. */
 type EventClass<D> = new (options: { detail: D }) => AbstractEvent<D>;
 
+/** Types that anybody has ever listened to, in this thread. */
+const heardOf = new Set<string>();
+/** Classes of events that were to be told, and of which nobody has ever wanted to hear: each stream has several. */
+const unheard = new Set<unknown>();
+
 /**
  * An object with events, as `Evented` of `@matrixai/events` makes them: `EventDefault` for what nobody heard, `EventAll`
  * for everything, `EventError` for what a listener threw. Different in cost: an object that nobody listens to has no
@@ -27,6 +32,10 @@ abstract class Emitter {
   addEventListener(type: string, callback: Listener | null, options?: AddListenerOptions): void {
     if (callback === null) return;
     (this.#types ??= new Set()).add(type);
+    if (!heardOf.has(type)) {
+      heardOf.add(type);
+      unheard.clear();
+    }
     (this.#target ??= new EventTarget()).addEventListener(type, guarded(callback), options);
   }
 
@@ -50,13 +59,15 @@ abstract class Emitter {
   }
 
   #isHeardHere(type: string): boolean {
-    const types = this.#types;
-    return types !== undefined && (types.has(type) || types.has(EventAll.name) || types.has(EventDefault.name));
+    return this.#types !== undefined && hears(this.#types, type);
   }
 
   /** Makes and dispatches an event, if there is anybody to hear it. */
   protected tell<D>(Type: EventClass<D>, detail: D): void {
-    if (this.isHeard(Type.name)) this.dispatchEvent(new Type({ detail }));
+    if (unheard.has(Type)) return;
+    const type = Type.name;
+    if (this.isHeard(type)) this.dispatchEvent(new Type({ detail }));
+    else if (!hears(heardOf, type)) unheard.add(Type);
   }
 
   /** The same, of a detail that is made only to be heard. */
@@ -79,12 +90,11 @@ abstract class Emitter {
   #dispatchHere(event: Event): boolean {
     if (this.#target === undefined) return true;
     let isPermitted = this.#dispatch(event);
-    const { bubbles, cancelable, composed } = event;
     if (isPermitted && (event as Marked)[isHeard] === undefined && this.#types?.has(EventDefault.name) === true) {
-      isPermitted = this.#dispatch(new EventDefault({ bubbles, cancelable, composed, detail: event }));
+      isPermitted = this.#dispatch(new EventDefault(about(event)));
     }
     if (isPermitted && this.#types?.has(EventAll.name) === true) {
-      isPermitted = this.#dispatch(new EventAll({ bubbles, cancelable, composed, detail: event }));
+      isPermitted = this.#dispatch(new EventAll(about(event)));
     }
     return isPermitted;
   }
@@ -100,6 +110,17 @@ abstract class Emitter {
     }
     return this.#target.dispatchEvent(event);
   }
+}
+
+/** Whether listeners to these types hear of another one, be it by an event that stands for it. */
+function hears(types: Set<string>, type: string): boolean {
+  return types.has(type) || types.has(EventAll.name) || types.has(EventDefault.name);
+}
+
+/** What an event that stands for another says of it. */
+function about(event: Event): { bubbles: boolean; cancelable: boolean; composed: boolean; detail: Event } {
+  const { bubbles, cancelable, composed } = event;
+  return { bubbles, cancelable, composed, detail: event };
 }
 
 const source = Symbol('source');

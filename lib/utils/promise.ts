@@ -47,9 +47,11 @@ class Outcome {
   }
 }
 
+const ignore = (): undefined => undefined;
+
 /** Keeps a rejection that nobody awaits from ending the process; whoever awaits it still gets it. */
 function quiet<P extends Promise<unknown>>(p: P): P {
-  p.catch(() => undefined);
+  p.then(undefined, ignore);
   return p;
 }
 
