@@ -56,7 +56,8 @@ const clientDefault: { [name in keyof Required<QUICConfig>]: QUICConfig[name] } 
   enableEarlyData: true,
   // It can be replayed.
   earlyData: false,
-  readableChunkSize: 64 * 1024,
+  // More than a turn takes in: what came with it is one chunk.
+  readableChunkSize: 512 * 1024,
   congestionControl: 'cubic',
 };
 
