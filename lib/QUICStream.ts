@@ -60,7 +60,7 @@ type PendingWrite = {
 
 type PendingRead = { resolve: (chunk: Uint8Array | null) => void; reject: (reason: unknown) => void };
 
-/** What a writer who awaits each write may write in one turn of the event loop: as much as one turn sends. */
+/** What a writer who awaits each write may write in one turn of the event loop. */
 const TURN_BYTES = 512 * 1024;
 
 const EMPTY = new Uint8Array(0);
