@@ -23,8 +23,8 @@ const MAX_RECEIVED: usize = 256;
 /// Datagrams with a long header after which answers go out at once: a handshake's arithmetic takes as long as a hundred packets
 /// of data, and while we work through a crowd, the other side would have nothing to do.
 const CROWD: usize = 8;
-/// Bytes that one turn sends, for the same reason, and because timers and others' data wait as well; the event loop may run three
-/// turns before it looks at them again.
+/// Bytes after which a turn sends no further burst, for the same reason, and because timers and others' data wait as well: the
+/// event loop may run three turns before it looks at them again.
 const MAX_SENT: usize = 256 * 1024;
 
 /// What a driver needs of a socket.

@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use super::super::tests::{FakeWire, endpoint, now, unbound_endpoint, unknown_version};
+use super::super::tests::{FakeWire, MORE_THAN_A_SHARE, endpoint, now, unbound_endpoint, unknown_version};
 use super::*;
 use crate::quic::Config;
 
@@ -243,7 +243,7 @@ fn a_flush_that_is_blocked_waits_for_room() {
 fn a_turn_that_has_sent_its_share_is_followed_by_another_at_once() {
     let scene = Scene::new();
     scene.with_wire(|wire| wire.room = 0);
-    for _ in 0..600 {
+    for _ in 0..MORE_THAN_A_SHARE {
         let mut driver = scene.driver.borrow_mut();
         let driver = driver.as_mut().expect("it is open");
         driver.send_raw(&[0; 1200], peer()).expect("it is kept");
@@ -251,10 +251,10 @@ fn a_turn_that_has_sent_its_share_is_followed_by_another_at_once() {
     scene.with_wire(|wire| wire.room = ROOM);
     scene.turns.on_ready(&scene, true);
     assert_eq!(scene.asked(), [Asked::Room(false), Asked::Alarm(Duration::ZERO)]);
-    assert!((1..600).contains(&scene.sent()));
+    assert!((1..MORE_THAN_A_SHARE).contains(&scene.sent()));
     scene.turns.on_alarm(&scene);
     assert_eq!(scene.asked(), []);
-    assert_eq!(scene.sent(), 600);
+    assert_eq!(scene.sent(), MORE_THAN_A_SHARE);
 }
 
 #[test]
