@@ -222,7 +222,7 @@ impl<W: Wire> Driver<W> {
         }
         self.stats.blocked += 1;
         for entry in entries[burst.done..].iter().rev() {
-            let datagram = bytes[entry.offset..entry.offset + entry.length].to_vec();
+            let datagram = entry.datagram(bytes).to_vec();
             self.leftovers.push_front((datagram, entry.address));
         }
         Ok(true)

@@ -55,7 +55,7 @@ impl Wire for FakeWire {
             if self.refused == Some(entry.address) {
                 burst.failed += 1;
             } else if self.room > 0 {
-                let datagram = bytes[entry.offset..entry.offset + entry.length].to_vec();
+                let datagram = entry.datagram(bytes).to_vec();
                 self.sent.borrow_mut().push((datagram, entry.address));
                 self.room -= 1;
             } else {

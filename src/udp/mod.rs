@@ -48,6 +48,13 @@ pub struct Entry {
     pub address: SocketAddr,
 }
 
+impl Entry {
+    /// Its bytes, of those of all.
+    pub fn datagram<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        &bytes[self.offset..self.offset + self.length]
+    }
+}
+
 /// How far a burst got.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Burst {

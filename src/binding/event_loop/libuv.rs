@@ -18,6 +18,8 @@ pub(super) type OnTurn = unsafe extern "C" fn(UvHandle);
 pub(super) type OnAllocate = unsafe extern "C" fn(UvHandle, usize, *mut UvBuffer);
 pub(super) type OnReceived = unsafe extern "C" fn(UvHandle, isize, *const UvBuffer, SockAddrPtr, c_uint);
 pub(super) type OnSent = unsafe extern "C" fn(UvRequest, c_int);
+type TrySendMany =
+    unsafe extern "C" fn(UvHandle, c_uint, *const *const UvBuffer, *const c_uint, *const SockAddrPtr, c_uint) -> c_int;
 type BufferSize = unsafe extern "C" fn(UvHandle, *mut c_int) -> c_int;
 
 /// libuv's numbers, the same in all of its first major version.
@@ -80,6 +82,8 @@ pub(super) struct Libuv {
     pub(super) udp_recv_start: unsafe extern "C" fn(UvHandle, OnAllocate, OnReceived) -> c_int,
     pub(super) udp_recv_stop: unsafe extern "C" fn(UvHandle) -> c_int,
     pub(super) udp_try_send: unsafe extern "C" fn(UvHandle, *const UvBuffer, c_uint, SockAddrPtr) -> c_int,
+    /// Since 1.50, which is in Node 22 and newer.
+    pub(super) udp_try_send_many: Option<TrySendMany>,
     pub(super) udp_send:
         unsafe extern "C" fn(UvRequest, UvHandle, *const UvBuffer, c_uint, SockAddrPtr, OnSent) -> c_int,
     pub(super) recv_buffer_size: BufferSize,
@@ -121,6 +125,7 @@ impl Libuv {
                 udp_recv_start: *program.get(b"uv_udp_recv_start\0").ok()?,
                 udp_recv_stop: *program.get(b"uv_udp_recv_stop\0").ok()?,
                 udp_try_send: *program.get(b"uv_udp_try_send\0").ok()?,
+                udp_try_send_many: program.get(b"uv_udp_try_send2\0").ok().map(|function| *function),
                 udp_send: *program.get(b"uv_udp_send\0").ok()?,
                 recv_buffer_size: *program.get(b"uv_recv_buffer_size\0").ok()?,
                 send_buffer_size: *program.get(b"uv_send_buffer_size\0").ok()?,

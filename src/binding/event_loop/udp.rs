@@ -1,6 +1,7 @@
 //! A UDP socket of libuv's (<https://docs.libuv.org/en/v1.x/udp.html>): on all systems, one system call for each datagram, but
-//! for those that come where the system has `recvmmsg`.
+//! for those that come where the system has `recvmmsg`, and those that go where libuv is 1.50 or newer and the system has `sendmmsg`.
 
+use std::array;
 use std::cell::{Cell, RefCell};
 use std::ffi::{CString, c_int, c_uint, c_void};
 use std::io;
@@ -30,6 +31,9 @@ const PASSING: [&str; 7] = [
     "ENOBUFS",
     "ENOMEM",
 ];
+
+/// Datagrams that are handed over together: as many as libuv hands to the system.
+const TOGETHER: usize = 20;
 
 /// A bound socket of libuv's. What comes is kept until it is drained.
 pub struct LoopSocket {
@@ -190,25 +194,30 @@ impl Wire for LoopSocket {
             ..Burst::default()
         };
         let mut last = None;
-        for entry in entries {
+        let mut rest = entries;
+        while let Some(entry) = rest.first()
+            && !burst.is_blocked
+        {
             let to = match last {
                 Some((address, ref to)) if address == entry.address => to,
                 _ => &last.insert((entry.address, self.shared.target(entry.address))).1,
             };
-            let datagram = &bytes[entry.offset..entry.offset + entry.length];
-            match self.shared.send(datagram, to) {
-                Sent::Taken => burst.done += 1,
-                Sent::NoRoom => {}
-                Sent::Refused(_) => {
-                    burst.done += 1;
-                    burst.failed += 1;
+            let mut done = self.shared.try_send_many(bytes, rest, to);
+            if done == 0 {
+                // This tells what is in the way of the first one, if anything is.
+                match self.shared.send(entry.datagram(bytes), to) {
+                    Sent::Taken => done = 1,
+                    Sent::NoRoom => {}
+                    Sent::Refused(_) => {
+                        done = 1;
+                        burst.failed += 1;
+                    }
+                    Sent::Dead(error) => return Err(error),
                 }
-                Sent::Dead(error) => return Err(error),
             }
+            burst.done += done;
+            rest = &rest[done..];
             burst.is_blocked = self.shared.queued.is_waiting.get();
-            if burst.is_blocked {
-                break;
-            }
         }
         Ok(burst)
     }
@@ -301,6 +310,34 @@ impl Shared {
             // Too large, no route, forbidden: a loss on that path.
             _ => Sent::Refused(error),
         }
+    }
+
+    /// Sends the first of these that go to one address, where libuv hands them to the system together. Answers how many were
+    /// taken; what is in the way of the next one, sending it alone tells.
+    fn try_send_many(&self, bytes: &[u8], entries: &[Entry], to: &SockAddr) -> usize {
+        let Some(try_send_many) = self.handles.libuv.udp_try_send_many else {
+            return 0;
+        };
+        let is_alike = |entry: &&Entry| entry.address == entries[0].address;
+        let alike = &entries[..entries.iter().take(TOGETHER).take_while(is_alike).count()];
+        if alike.len() < 2 || !self.handles.is_open() {
+            return 0;
+        }
+        let buffers: [UvBuffer; TOGETHER] =
+            array::from_fn(|at| buffer_of(alike.get(at).map_or(&[], |entry| entry.datagram(bytes))));
+        let pointers = buffers.each_ref().map(ptr::from_ref);
+        // SAFETY: the handle is open; buffers and address live, are only read, and are as many as is said.
+        let status = unsafe {
+            try_send_many(
+                self.raw(),
+                alike.len() as c_uint,
+                pointers.as_ptr(),
+                [1; TOGETHER].as_ptr(),
+                [to.as_ptr().cast(); TOGETHER].as_ptr(),
+                0,
+            )
+        };
+        usize::try_from(status).unwrap_or(0)
     }
 
     /// Lets libuv send a datagram when there is room, and say so. None may wait already.

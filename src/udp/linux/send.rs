@@ -91,7 +91,7 @@ impl Socket {
         let singles = &entries[..count];
         let slices: Vec<_> = singles
             .iter()
-            .map(|entry| [IoSlice::new(&bytes[entry.offset..entry.offset + entry.length])])
+            .map(|entry| [IoSlice::new(entry.datagram(bytes))])
             .collect();
         let to: Vec<_> = singles.iter().map(|entry| Some(self.target(entry.address))).collect();
         let descriptor = self.descriptor.as_raw_fd();
