@@ -1,5 +1,5 @@
 // Installs the packages under test, each in its own folder, with npm's ordinary
-// client:   node setup-peers.mjs        (into BENCH_PEERS_DIR, default ./peers)
+// client:   node setup-peers.mjs [name ...]        (into BENCH_PEERS_DIR, default ./peers)
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,6 +16,11 @@ const PEERS = {
   node24: ['node@24'], // a node 24 binary, for the two above
 };
 const only = process.argv.slice(2);
+const unknown = only.filter((name) => !(name in PEERS));
+if (unknown.length > 0) {
+  console.error(`no such peer: ${unknown.join(', ')}; there are ${Object.keys(PEERS).join(', ')}`);
+  process.exit(2);
+}
 for (const [dir, specs] of Object.entries(PEERS)) {
   if (only.length && !only.includes(dir)) continue;
   const cwd = join(peersDir(), dir);
