@@ -20,7 +20,7 @@ export const DEFAULTS = {
 };
 
 // How much more often than asked for a workload is repeated: short ones that come close to what is wanted of them.
-export const TIMES = { bulk: 3, rpc1: 3, fair: 3 };
+export const TIMES = { bulk: 3, streams: 3, rpc: 3, rpc1: 3, fair: 3 };
 
 // What each workload needs from an adapter (adapter.features).
 export const NEEDS = {
