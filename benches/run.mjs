@@ -1,17 +1,19 @@
 // Orchestrator. node run.mjs --help
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { mkdtempSync, writeFileSync, readdirSync, rmSync, mkdirSync } from 'node:fs';
+import { mkdtempSync, writeFileSync, rmSync, mkdirSync } from 'node:fs';
 import { tmpdir, loadavg, cpus } from 'node:os';
 import { join, dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { fail } from '../scripts/lib/terminal.mjs';
+import { ALL_PEERS, loadAdapters } from './lib/adapters.mjs';
+import { installFor } from './lib/install.mjs';
 import { makePki } from './lib/x509.mjs';
 import { DEFAULTS, NEEDS, NEEDS_NODE, TIMES } from './workloads.mjs';
 import { summarize, markdown } from './lib/report.mjs';
 import { targets } from './lib/targets.mjs';
 
-const here = dirname(fileURLToPath(import.meta.url));
 const { values: arg } = parseArgs({
   options: {
     peers: { type: 'string' },
@@ -26,22 +28,22 @@ const { values: arg } = parseArgs({
     help: { type: 'boolean', default: false },
   },
 });
-const allPeers = readdirSync(join(here, 'adapters'))
-  .filter((f) => f.endsWith('.mjs'))
-  .map((f) => f.slice(0, -4))
-  .sort();
 if (arg.help) {
-  console.log(`node run.mjs [--peers a,b] [--workloads ${Object.keys(DEFAULTS).join(',')}]
+  console.log(`node run.mjs [--peers a,b | all] [--workloads ${Object.keys(DEFAULTS).join(',')}]
   [--reps 3] [--baseline node-tls] [--alg p256|ed25519] [--timeout seconds]
   [--set bulk.mib=64] [--out results/name.json] [--verbose]
-peers: ${allPeers.join(', ')}
-env:   BENCH_PEERS_DIR  where setup-peers.mjs installed the packages (default ./peers)
-       BENCH_NATIVE_BIN the built native-limit binary`);
+peers: ${ALL_PEERS.join(', ')}
+  by default those that the targets speak of; what they need is installed first`);
   process.exit(0);
 }
-process.env.BENCH_PEERS_DIR ??= join(here, 'peers');
-const peers = (arg.peers ?? allPeers.join(',')).split(',').filter(Boolean);
+const adapters = await loadAdapters(arg.peers);
+const peers = Object.keys(adapters);
 const workloads = arg.workloads.split(',').filter(Boolean);
+const unknown = workloads.filter((name) => !(name in DEFAULTS));
+if (unknown.length > 0) {
+  fail(`no such workload: ${unknown.join(', ')}`, `there are: ${Object.keys(DEFAULTS).join(', ')}`);
+}
+await installFor(adapters);
 const reps = Number(arg.reps);
 const timeoutMs = Number(arg.timeout) * 1000;
 const overrides = {};
@@ -75,7 +77,7 @@ class Child {
         '--no-warnings',
         ...(process.env.BENCH_NODE_ARGS?.split(' ') ?? []),
         ...(adapter.nodeArgs ?? []),
-        join(here, 'worker.mjs'),
+        fileURLToPath(new URL('worker.mjs', import.meta.url)),
         role,
         name,
         workload,
@@ -216,28 +218,28 @@ function derive(workload, { params, client, server }) {
 
 const runs = [];
 const started = new Date().toISOString();
-const adapters = {};
-for (const p of peers) adapters[p] = (await import(`./adapters/${p}.mjs`)).default;
-for (const workload of workloads) {
-  for (let rep = 0; rep < reps * (TIMES[workload] ?? 1); rep++) {
-    // Rotate the order, so that no peer always runs right after the same one.
-    const order = peers.map((_, i) => peers[(i + rep) % peers.length]);
-    for (const name of order) {
-      const a = adapters[name];
-      if (!NEEDS[workload].every((f) => a.features.includes(f))) continue;
-      if (NEEDS_NODE.has(workload) && a.command !== undefined) continue;
-      if (runs.filter((r) => r.peer === name && r.workload === workload && !r.ok).length >= 2) continue;
-      const load = loadavg()[0];
-      const r = await once(a, name, workload);
-      runs.push({ rep, workload, peer: name, load, ...r });
-      const brief = r.ok
-        ? Object.entries(r.metrics)
-            .map(([k, v]) => `${k}=${v.toPrecision(4)}`)
-            .join(' ')
-        : `FAILED ${r.error.split('\n')[0]}`;
-      console.error(`[${workload} #${rep + 1}] ${name}: ${brief}`);
-    }
-  }
+const takesPart = (workload) => (name) => {
+  const { features, command } = adapters[name];
+  return NEEDS[workload].every((f) => features.includes(f)) && !(NEEDS_NODE.has(workload) && command !== undefined);
+};
+const plan = workloads.flatMap((workload) => {
+  const part = peers.filter(takesPart(workload));
+  // Rotate the order, so that no peer always runs right after the same one.
+  return Array.from({ length: reps * (TIMES[workload] ?? 1) }, (_, rep) =>
+    part.map((_, i) => ({ workload, rep, name: part[(i + rep) % part.length] })),
+  ).flat();
+});
+for (const [at, { workload, rep, name }] of plan.entries()) {
+  if (runs.filter((r) => r.peer === name && r.workload === workload && !r.ok).length >= 2) continue;
+  const load = loadavg()[0];
+  const r = await once(adapters[name], name, workload);
+  runs.push({ rep, workload, peer: name, load, ...r });
+  const brief = r.ok
+    ? Object.entries(r.metrics)
+        .map(([k, v]) => `${k}=${v.toPrecision(4)}`)
+        .join(' ')
+    : `FAILED ${r.error.split('\n')[0]}`;
+  console.error(`${at + 1}/${plan.length} [${workload} #${rep + 1}] ${name}: ${brief}`);
 }
 
 const result = {

@@ -16,6 +16,7 @@ const common = (ctx) => ({
   runtimeMode: process.env.BENCH_CS3_RUNTIME ?? 'auto',
 });
 export default {
+  needs: ['cs3', 'node24'],
   features: ['connect', 'stream', 'mux', 'mtls', 'dgram'],
   notes: 'quiche 0.29 in native worker threads; Node >= 24 required, run on node 24 from npm',
   version: () => versionOf('cs3', 'node_modules', '@currentspace', 'http3'),

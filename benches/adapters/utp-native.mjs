@@ -5,6 +5,7 @@ import { wrapDuplex } from '../lib/node-stream.mjs';
 const lib = () => requireFrom('utp', 'package.json')('utp-native');
 let client;
 export default {
+  needs: ['utp'],
   features: ['connect', 'stream'],
   params: { bulk: { mib: 16, warmMib: 2 } },
   notes: 'uTP, NOT encrypted; its handshakes carry no cryptography',

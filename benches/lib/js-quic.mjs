@@ -72,6 +72,7 @@ export function jsQuic({ dir, pkg, config = {}, sharedSocket = false, notes, win
   };
   let starting;
   return {
+    needs: [dir],
     features: ['connect', 'stream', 'mux', 'mtls', 'dgram'],
     // Two orders of magnitude slower than the others: fewer bytes, same rates.
     params: {

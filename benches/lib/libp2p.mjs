@@ -65,6 +65,7 @@ function wrapStream(s) {
 
 let client;
 export const libp2p = ({ dir, node24 }) => ({
+  needs: node24 ? [dir, 'node24'] : [dir],
   features: ['connect', 'stream', 'mux', 'mtls'],
   node: () => {
     const n = path('node24', 'node_modules', 'node', 'bin', 'node');

@@ -1,17 +1,13 @@
 // Adapter factory for the native-limit binary (plain quiche, no JavaScript).
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { existsSync } from 'node:fs';
+import { NATIVE_LIMIT, nativeFile } from './peers.mjs';
 
-const here = dirname(fileURLToPath(import.meta.url));
-export const bin = () =>
-  process.env.BENCH_NATIVE_BIN ?? join(here, '..', 'native-limit', 'target', 'release', 'native-limit');
 export const native = (io, { notes, without = [], extra = {} }) => ({
+  needs: [NATIVE_LIMIT],
   features: ['connect', 'stream', 'mux', 'mtls', 'dgram'].filter((f) => !without.includes(f)),
   notes,
-  version: () => (existsSync(bin()) ? 'quiche 0.30' : 'NOT BUILT'),
+  version: () => 'quiche 0.30',
   command: ({ role, workload, opts }) => [
-    bin(),
+    nativeFile,
     [
       role,
       io,

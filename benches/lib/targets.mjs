@@ -40,6 +40,9 @@ const FIGURES = [
   ['fair, lateness of a timer, server, p99, ms', 'fair', 'lateServerMs', '<=', 5],
 ];
 
+/** All that the targets speak of. */
+export const TARGET_PEERS = [...new Set(RATIOS.flatMap(([, , ours, rival]) => [ours, rival]))].sort();
+
 /**
  * A table of the ratios of one run, the median over the repetitions of ours to the rival's in the same one. A ratio of
  * rates counts only where the rival's own largest and smallest are less than 1.5 apart.
