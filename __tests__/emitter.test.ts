@@ -52,9 +52,14 @@ test.each([
   expect(seen.map(({ target }) => target)).toEqual([inner, outer]);
 });
 
-test.each(['EventTold', EventAll.name, EventDefault.name])(
-  'a listener to %s hears of an event that was told in vain before, wherever it listens',
-  (type) => {
+test.each([
+  ['EventTold', 0],
+  [EventAll.name, 0],
+  [EventDefault.name, 0],
+  ['EventTold', 2000],
+])(
+  'a listener to %s hears of an event that was told in vain before, wherever it listens, and to %i other types',
+  (type, others) => {
     const heard: unknown[] = [];
     // Where nobody has listened to anything yet.
     jest.isolateModules(() => {
@@ -75,6 +80,7 @@ test.each(['EventTold', EventAll.name, EventDefault.name])(
       const inner = new Teller().within(outer);
       inner.emit(1);
       inner.emit(2);
+      for (let each = 0; each < others; each++) outer.addEventListener(`Event${each}`, () => undefined);
       outer.addEventListener(type, () => heard.push(type));
       inner.emit(3);
     });

@@ -10,8 +10,9 @@ type AddListenerOptions = boolean | { capture?: boolean; once?: boolean; passive
 /** A class of events that is made from a detail alone. */
 type EventClass<D> = new (options: { detail: D }) => AbstractEvent<D>;
 
-/** Types that anybody has ever listened to, in this thread. */
+/** Types that anybody has ever listened to, in this thread: the first so many, and `EventAll` for all others. */
 const heardOf = new Set<string>();
+const MOST_HEARD_OF = 1000;
 /** Classes of events that were to be told, and of which nobody has ever wanted to hear: each stream has several. */
 const unheard = new Set<unknown>();
 
@@ -33,7 +34,7 @@ abstract class Emitter {
     if (callback === null) return;
     (this.#types ??= new Set()).add(type);
     if (!heardOf.has(type)) {
-      heardOf.add(type);
+      heardOf.add(heardOf.size < MOST_HEARD_OF ? type : EventAll.name);
       unheard.clear();
     }
     (this.#target ??= new EventTarget()).addEventListener(type, guarded(callback), options);
