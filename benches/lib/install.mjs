@@ -4,7 +4,7 @@ import path from 'node:path';
 import { excerpt, npm, root, run, stateDir } from '../../scripts/lib/process.mjs';
 import { fail, startStep } from '../../scripts/lib/terminal.mjs';
 import { checkRust, installTools, missingTools } from '../../scripts/lib/tools.mjs';
-import { NATIVE_LIMIT, PACKAGES, peersDir, nativeDir, nativeFile } from './peers.mjs';
+import { NATIVE_LIMIT, PACKAGES, nativeDir, peersDir } from './peers.mjs';
 
 /** Does what isn't done yet. Ends the program, and says why, where that fails. */
 export async function installFor(adapters) {
@@ -34,7 +34,6 @@ async function buildNativeLimit() {
   if (missing.length > 0) await installTools(missing);
   const manifest = path.join(root, 'benches', 'native-limit', 'Cargo.toml');
   const command = ['cargo', 'build', '--release', '--locked', '--manifest-path', manifest, '--target-dir', nativeDir];
-  if (fs.existsSync(nativeFile) && (await run(command)).code === 0) return;
   await doStep('Building bare quiche, to compare with', command);
 }
 
