@@ -36,14 +36,15 @@ peers: ${ALL_PEERS.join(', ')}
   by default those that the targets speak of; what they need is installed first`);
   process.exit(0);
 }
-const adapters = await loadAdapters(arg.peers);
-const peers = Object.keys(adapters);
+const asked = await loadAdapters(arg.peers);
 const workloads = arg.workloads.split(',').filter(Boolean);
 const unknown = workloads.filter((name) => !(name in DEFAULTS));
 if (unknown.length > 0) {
   fail(`no such workload: ${unknown.join(', ')}`, `there are: ${Object.keys(DEFAULTS).join(', ')}`);
 }
-await installFor(adapters);
+const adapters = await installFor(asked);
+const peers = Object.keys(adapters);
+if (peers.length === 0) fail('no peer is left to be measured');
 const reps = Number(arg.reps);
 const timeoutMs = Number(arg.timeout) * 1000;
 const overrides = {};

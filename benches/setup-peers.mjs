@@ -2,4 +2,6 @@
 import { loadAdapters } from './lib/adapters.mjs';
 import { installFor } from './lib/install.mjs';
 
-await installFor(await loadAdapters(process.argv.slice(2).join(',') || undefined));
+const asked = await loadAdapters(process.argv.slice(2).join(',') || undefined);
+const able = await installFor(asked);
+if (Object.keys(able).length < Object.keys(asked).length) process.exitCode = 1;

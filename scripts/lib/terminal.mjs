@@ -2,8 +2,7 @@
 
 import process from 'node:process';
 
-const isTerminal = Boolean(process.stdout.isTTY);
-const hasColour = isTerminal && !process.env.NO_COLOR;
+const hasColour = Boolean(process.stdout.isTTY) && !process.env.NO_COLOR;
 const paint = (code) => (text) => (hasColour ? `\x1b[${code}m${text}\x1b[0m` : text);
 
 export const bold = paint(1);
@@ -36,21 +35,21 @@ export function duration(ms) {
 
 /**
  * Shows that a step goes on: a line that is redrawn on a terminal, now and then a line elsewhere.
- * `note(text)` says what it is at; `done()` and `failed()` end it.
+ * `note(text)` says what it is at; `done()` and `failed()` end it. `out`: where it is shown.
  */
-export function startStep(title) {
+export function startStep(title, out = process.stdout) {
   const start = Date.now();
   let detail = '';
   let nextBeat = start + FIRST_BEAT_MS;
   const draw = () => {
     const now = Date.now();
     const elapsed = duration(Math.floor((now - start) / 1000) * 1000);
-    if (isTerminal) {
-      const room = Math.max(20, (process.stdout.columns ?? 80) - title.length - elapsed.length - 6);
-      process.stdout.write(`\r\x1b[K${title} ${dim(`${elapsed}  ${detail.slice(0, room)}`)}`);
+    if (out.isTTY) {
+      const room = Math.max(20, (out.columns ?? 80) - title.length - elapsed.length - 6);
+      out.write(`\r\x1b[K${title} ${dim(`${elapsed}  ${detail.slice(0, room)}`)}`);
     } else if (now >= nextBeat) {
       nextBeat = now + BEAT_MS;
-      say(`… ${title} ${dim(`${elapsed}  ${detail}`.trimEnd())}`);
+      out.write(`… ${title} ${dim(`${elapsed}  ${detail}`.trimEnd())}\n`);
     }
   };
   const timer = setInterval(draw, 250);
@@ -58,7 +57,7 @@ export function startStep(title) {
   const end = (mark) => {
     clearInterval(timer);
     const line = `${mark} ${title} ${dim(`(${duration(Date.now() - start)})`)}`;
-    process.stdout.write(isTerminal ? `\r\x1b[K${line}\n` : `${line}\n`);
+    out.write(out.isTTY ? `\r\x1b[K${line}\n` : `${line}\n`);
   };
   return {
     note: (text) => {
