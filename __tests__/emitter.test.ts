@@ -82,6 +82,7 @@ test.each([
       inner.emit(2);
       for (let each = 0; each < others; each++) outer.addEventListener(`Event${each}`, () => undefined);
       outer.addEventListener(type, () => heard.push(type));
+      new Teller().emit(0);
       inner.emit(3);
     });
     expect(heard).toEqual([type]);
