@@ -11,7 +11,7 @@ type NativeKind = 'descriptor' | 'libuv';
 
 /**
  * The addon has the socket and runs the turns, on the event loop, which waits for it. `'descriptor'`: the addon moves bursts,
- * Linux only. `'libuv'`: libuv moves them one by one, on all systems.
+ * Linux only. `'libuv'`: libuv moves them, on all systems.
  */
 class NativeTransport implements DrivingTransport {
   readonly address: BoundAddress;

@@ -25,7 +25,7 @@ use crate::udp::BindOptions;
 pub enum UdpSocketKind {
     /// We do, by its descriptor, in bursts: Linux only.
     Descriptor,
-    /// libuv does, one by one.
+    /// libuv does: all systems.
     Libuv,
 }
 

@@ -82,7 +82,7 @@ pub(super) struct Libuv {
     pub(super) udp_recv_start: unsafe extern "C" fn(UvHandle, OnAllocate, OnReceived) -> c_int,
     pub(super) udp_recv_stop: unsafe extern "C" fn(UvHandle) -> c_int,
     pub(super) udp_try_send: unsafe extern "C" fn(UvHandle, *const UvBuffer, c_uint, SockAddrPtr) -> c_int,
-    /// Since 1.50, which is in Node 22 and newer.
+    /// Since 1.50: Node 22.17, 24 and newer.
     pub(super) udp_try_send_many: Option<TrySendMany>,
     pub(super) udp_send:
         unsafe extern "C" fn(UvRequest, UvHandle, *const UvBuffer, c_uint, SockAddrPtr, OnSent) -> c_int,
