@@ -5,7 +5,6 @@ import path from 'node:path';
 import process from 'node:process';
 
 import { installPolykey } from './polykey.mjs';
-import { installNatTools } from './tools.mjs';
 import { excerpt, nodeTool, root, run, stateDir } from './process.mjs';
 import { duration, say, startStep, table, yellow } from './terminal.mjs';
 
@@ -96,7 +95,6 @@ export async function runPolykey(args = [], { which = 'ours' } = {}) {
  * as skipped, and they say why.
  */
 export async function runNat(args = [], { isFull = false } = {}) {
-  await installNatTools();
   const env = isFull ? { NAT_FULL: '1', NAT_TRIES: '20' } : {};
   return runJest(['--config', 'jest.nat.config.cjs', ...args], { name: 'NATs', env });
 }
