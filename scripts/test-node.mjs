@@ -7,8 +7,9 @@ import fs from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 
-import { excerpt, npm, run, stateDir } from './lib/process.mjs';
-import { fail, say, startStep } from './lib/terminal.mjs';
+import { installFromNpm } from './lib/packages.mjs';
+import { run, stateDir } from './lib/process.mjs';
+import { fail, say } from './lib/terminal.mjs';
 import { runExample, runJest, sumLine, summary } from './lib/tests.mjs';
 import { setup } from './setup.mjs';
 
@@ -49,15 +50,8 @@ async function nameOf(runtime, program) {
 async function install(runtime, spec, file) {
   const directory = path.join(stateDir, ...spec.split('@'));
   const binary = path.join(directory, 'node_modules', file);
-  if (fs.existsSync(binary)) return binary;
-  const step = startStep(`Installing ${spec} from npm`);
-  fs.mkdirSync(directory, { recursive: true });
-  fs.writeFileSync(path.join(directory, 'package.json'), '{ "private": true }\n');
-  const { code, output } = await run([...npm(), 'install', '--no-audit', '--no-fund', `--prefix=${directory}`, spec]);
-  if (code !== 0 || !fs.existsSync(binary)) {
-    step.failed();
-    fail(`could not install ${runtime} (${spec}):`, excerpt(output, 10, 10));
-  }
-  step.done();
+  const problem = await installFromNpm(directory, [spec]);
+  if (problem !== undefined) fail(`could not install ${runtime} (${spec}):`, problem);
+  if (!fs.existsSync(binary)) fail(`${runtime} (${spec}) came without ${file}`);
   return binary;
 }

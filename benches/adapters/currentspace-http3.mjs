@@ -1,7 +1,14 @@
 // @currentspace/http3: its raw QUIC classes (exported from the package root).
-import { CONN_WINDOW, STREAM_WINDOW, MAX_STREAMS, UDP_PAYLOAD, requireFrom, versionOf, path } from '../lib/peers.mjs';
+import {
+  CONN_WINDOW,
+  NODE_24,
+  STREAM_WINDOW,
+  MAX_STREAMS,
+  UDP_PAYLOAD,
+  requireFrom,
+  versionOf,
+} from '../lib/peers.mjs';
 import { wrapDuplex } from '../lib/node-stream.mjs';
-import { existsSync } from 'node:fs';
 
 const lib = () => requireFrom('cs3', 'package.json')('@currentspace/http3');
 const common = (ctx) => ({
@@ -20,10 +27,7 @@ export default {
   features: ['connect', 'stream', 'mux', 'mtls', 'dgram'],
   notes: 'quiche 0.29 in native worker threads; Node >= 24 required, run on node 24 from npm',
   version: () => versionOf('cs3', 'node_modules', '@currentspace', 'http3'),
-  node: () => {
-    const n = path('node24', 'node_modules', 'node', 'bin', 'node');
-    return existsSync(n) ? n : undefined;
-  },
+  node: () => NODE_24,
   async listen(ctx, onConn) {
     const { createQuicServer } = lib();
     const server = createQuicServer({

@@ -1,7 +1,6 @@
 // @chainsafe/libp2p-quic: its native classes, without the libp2p stack on top.
 // Certificates are libp2p's own (self-signed, generated inside), always mutual.
-import { existsSync } from 'node:fs';
-import { CONN_WINDOW, STREAM_WINDOW, MAX_STREAMS, load, versionOf, path } from './peers.mjs';
+import { CONN_WINDOW, NODE_24, STREAM_WINDOW, MAX_STREAMS, load, versionOf } from './peers.mjs';
 
 const READ = 65536;
 let cached;
@@ -67,10 +66,7 @@ let client;
 export const libp2p = ({ dir, node24 }) => ({
   needs: node24 ? [dir, 'node24'] : [dir],
   features: ['connect', 'stream', 'mux', 'mtls'],
-  node: () => {
-    const n = path('node24', 'node_modules', 'node', 'bin', 'node');
-    return node24 && existsSync(n) ? n : undefined;
-  },
+  node: () => (node24 ? NODE_24 : undefined),
   notes: 'quinn 0.11 + rustls/ring on a tokio runtime; MTU discovery on (quinn default)',
   version: () => versionOf(dir, 'node_modules', '@chainsafe', 'libp2p-quic'),
   async listen(ctx, onConn) {

@@ -24,6 +24,7 @@ export const nativeDir = inState(NATIVE_LIMIT);
 export const nativeFile = join(nativeDir, 'release', NATIVE_LIMIT);
 
 export const path = (...p) => join(peersDir, ...p);
+export const NODE_24 = path('node24', 'node_modules', 'node', 'bin', 'node');
 export const load = (...p) => import(pathToFileURL(path(...p)).href);
 export const requireFrom = (...p) => createRequire(path(...p));
 export const versionOf = (...p) => {
