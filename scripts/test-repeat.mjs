@@ -7,7 +7,6 @@ import { parseArgs } from 'node:util';
 
 import { say, table } from './lib/terminal.mjs';
 import { runCargoTests, runJest, runNat, runPolykey, sumLine } from './lib/tests.mjs';
-import { installNatTools } from './lib/tools.mjs';
 import { setup } from './setup.mjs';
 
 const args = process.argv.slice(2);
@@ -17,7 +16,6 @@ const { values, positionals } = parseArgs({ args, options: { only: { type: 'stri
 const times = Number(positionals[0] ?? 10);
 
 await setup();
-if (values.only !== 'rust' && values.only !== 'polykey') await installNatTools();
 const suites = [];
 const failures = new Map();
 for (let round = 1; round <= times; round++) {

@@ -17,7 +17,6 @@ import process from 'node:process';
 import { stateDir } from './lib/process.mjs';
 import { fail, say } from './lib/terminal.mjs';
 import { runCargoTests, runJest, runNat, runPolykey, sumLine, summary } from './lib/tests.mjs';
-import { installNatTools } from './lib/tools.mjs';
 import { setup } from './setup.mjs';
 
 const args = process.argv.slice(2);
@@ -31,8 +30,6 @@ fs.rmSync(countsFile, { force: true });
 await setup(only === 'rust' ? { parts: ['quiche'] } : {});
 const suites = [];
 const wants = (suite) => only === undefined || only === suite;
-// The demo, which jest runs, can have NATs as well.
-if (wants('js') || wants('nat') || only === 'nat-full') await installNatTools();
 if (wants('rust')) suites.push(await runCargoTests(args));
 if (wants('js')) suites.push(await runJest(args));
 if (wants('polykey')) suites.push(await runPolykey(args));

@@ -2,7 +2,7 @@
 
 import process from 'node:process';
 
-const hasColour = Boolean(process.stdout.isTTY) && !process.env.NO_COLOR;
+const hasColour = Boolean(process.stdout.isTTY && process.stderr.isTTY) && !process.env.NO_COLOR;
 const paint = (code) => (text) => (hasColour ? `\x1b[${code}m${text}\x1b[0m` : text);
 
 export const bold = paint(1);

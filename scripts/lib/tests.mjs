@@ -5,6 +5,7 @@ import path from 'node:path';
 import process from 'node:process';
 
 import { installPolykey } from './polykey.mjs';
+import { installNatTools } from './tools.mjs';
 import { excerpt, nodeTool, root, run, stateDir } from './process.mjs';
 import { duration, say, startStep, table, yellow } from './terminal.mjs';
 
@@ -42,6 +43,8 @@ export async function runCargoTests(args = []) {
 
 /** Runs jest on lib/ and the addon; `node` is another Node's path, `args` go to jest. */
 export async function runJest(args = [], { node = process.execPath, name = 'jest', env = {} } = {}) {
+  // Not for the tests with NATs alone: the demo can have some as well.
+  await installNatTools();
   const report = path.join(stateDir, `${name.replaceAll(/[^a-z0-9.]+/gi, '-')}.json`);
   fs.rmSync(report, { force: true });
   const isOverdue = overdue('jest');
