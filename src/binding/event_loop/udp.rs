@@ -32,7 +32,7 @@ const PASSING: [&str; 7] = [
     "ENOMEM",
 ];
 
-/// Datagrams that are handed over together: as many as libuv hands to the system.
+/// Datagrams that libuv is handed together.
 const TOGETHER: usize = 20;
 
 /// A bound socket of libuv's. What comes is kept until it is drained.
