@@ -169,6 +169,13 @@ describe('the configuration of the last dial', () => {
     expect(resolve(input).native).not.toBe(before.native);
   });
 
+  test.each(['ca', 'key', 'nothing'])('is not, where %p that is undefined stands in the place of a setting', (name) => {
+    const unsafe = resolve({ verifyPeer: false });
+    const safe = resolve({ [name]: undefined });
+    expect(safe.settings.verifyPeer).toBe(true);
+    expect(safe.native).not.toBe(unsafe.native);
+  });
+
   test('lets no setting through that is unknown', () => {
     resolve({ applicationProtos: ['a'] });
     expect(() => resolve({ applicationProtos: ['a'], maxIdleTimout: 1 } as object)).toThrow('maxIdleTimout');

@@ -186,6 +186,8 @@ function isSame(input: ConfigInput, copy: ConfigInput | undefined): boolean {
   const names = Object.keys(now);
   if (names.length !== Object.keys(before).length) return false;
   for (const name of names) {
+    // What is there and undefined isn't what isn't there: another name has taken its place.
+    if (!Object.hasOwn(before, name)) return false;
     const [value, was] = [now[name], before[name]];
     const isAlike =
       value === was ||
