@@ -10,6 +10,7 @@ use std::time::Instant;
 use common::{End, Pair, lossy, read, write};
 use polykey_quic::quic::SharedConnection;
 use polykey_quic::quic::endpoint::change::Change;
+use polykey_quic::quic::stream::{Read, Write};
 
 /// What `end` sends now is lost.
 fn lose(end: &mut End) {
@@ -50,6 +51,19 @@ fn an_end_is_sent_though_the_peers_was_read_before() {
     write(&client, 0, b"", true);
     assert_eq!(read(&client, 0), (Vec::new(), true));
     assert_eq!(read_to_end(&mut pair, &server, 0), b"a");
+}
+
+#[test]
+fn a_stream_whose_end_is_read_without_room_is_forgotten() {
+    let (mut pair, client, server) = half_ended();
+    assert_eq!(
+        client.borrow_mut().stream_read(0, &mut []),
+        Ok(Read::Data { bytes: 0, fin: true })
+    );
+    write(&client, 0, b"", true);
+    assert_eq!(read_to_end(&mut pair, &server, 0), b"a");
+    pair.run();
+    assert_eq!(client.borrow_mut().stream_capacity(0), Ok(Write::Finished));
 }
 
 #[test]

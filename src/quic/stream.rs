@@ -55,7 +55,15 @@ pub fn is_bidi(id: u64) -> bool {
 impl Connection {
     /// Reads from a stream into `buffer`.
     pub fn stream_read(&mut self, id: u64, buffer: &mut [u8]) -> Result<Read> {
-        self.read_with(id, |quiche| quiche.stream_recv(id, buffer))
+        // quiche tells who has no room of an end that is next, too, but still counts it as unread, and never forgets the stream.
+        let is_at_end = buffer.is_empty() && self.readable()?.stream_finished(id);
+        self.read_with(id, |quiche| {
+            if is_at_end {
+                quiche.stream_recv(id, &mut [0])
+            } else {
+                quiche.stream_recv(id, buffer)
+            }
+        })
     }
 
     /// Drops up to `bytes` that could be read, as if they had been.
