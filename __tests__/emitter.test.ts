@@ -188,6 +188,49 @@ test('what listeners throw goes to those who asked for it, and disturbs no other
   expect(thrown.map(({ detail }) => detail)).toEqual([error, error]);
 });
 
+test('what a listener throws is told further out, where nobody asked for it here', () => {
+  const outer = new Target();
+  const inner = new Target().within(outer);
+  const thrown = record(outer, EventError.name);
+  const error = new Error('thrown');
+  inner.addEventListener('EventTest', () => {
+    throw error;
+  });
+  inner.emit(1);
+  expect(thrown.map(({ detail }) => detail)).toEqual([error]);
+  const nearer = record(inner, EventError.name);
+  inner.emit(2);
+  expect([nearer.length, thrown.length]).toEqual([1, 1]);
+});
+
+test.each(['throws', 'rejects'])('a listener of failures that %s itself is not told of that', async (how) => {
+  const uncaught = jest.spyOn(process, 'nextTick').mockImplementation(() => undefined);
+  const target = new Target();
+  let calls = 0;
+  target.addEventListener(EventError.name, () => {
+    calls += 1;
+    const error = new Error('again');
+    if (how === 'throws') throw error;
+    return Promise.reject(error);
+  });
+  target.addEventListener('EventTest', () => {
+    throw new Error('thrown');
+  });
+  target.emit(1);
+  await Promise.resolve();
+  await Promise.resolve();
+  expect(calls).toBe(1);
+  expect(uncaught).toHaveBeenCalledTimes(1);
+  uncaught.mockRestore();
+});
+
+test('a listener that is none is ignored, as elsewhere', () => {
+  const target = new Target();
+  target.addEventListener('EventTest', undefined);
+  target.removeEventListener('EventTest', undefined);
+  expect(() => target.emit(1)).not.toThrow();
+});
+
 test('every event and error is exported under the name of its class', () => {
   for (const namespace of [events, errors] as Record<string, unknown>[]) {
     for (const [name, value] of Object.entries(namespace)) expect((value as { name: string }).name).toBe(name);

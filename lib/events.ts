@@ -94,7 +94,7 @@ class EventQUICConnectionError extends EventQUICConnection<ErrorQUICConnection> 
 
 class EventQUICConnectionClose extends EventQUICConnection<ErrorQUICConnection> {}
 
-/** The peer opened a stream. */
+/** The peer opened a stream. One that comes before anybody listens is told to the first who does. */
 class EventQUICConnectionStream extends EventQUICConnection<QUICStream> {}
 
 /** A datagram (RFC 9221) came from the peer; it may share memory, as `QUICConnection.datagrams` says. */
@@ -140,6 +140,7 @@ class EventQUICStreamCloseWrite extends EventQUICStream<
 class EventQUICStreamSend extends EventQUICStream {}
 
 export type { StrayDatagram };
+export { EventAll, EventDefault, EventError } from '@matrixai/events';
 export {
   EventQUIC,
   EventQUICSocket,

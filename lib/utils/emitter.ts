@@ -22,7 +22,7 @@ const unheard = new Set<unknown>();
  * event target and makes no events. Streams come by the thousand.
  *
  * A listener can't disturb whoever dispatches: what it throws, or its promise rejects with, goes to the listeners of
- * `EventError`, else it becomes an uncaught exception in a turn of its own.
+ * `EventError`, of this object or of one around it, else it becomes an uncaught exception in a turn of its own.
  */
 abstract class Emitter {
   #target: EventTarget | undefined;
@@ -30,8 +30,8 @@ abstract class Emitter {
   #types: Set<string> | undefined;
   #outer: Emitter | undefined;
 
-  addEventListener(type: string, callback: Listener | null, options?: AddListenerOptions): void {
-    if (callback === null) return;
+  addEventListener(type: string, callback: Listener | null | undefined, options?: AddListenerOptions): void {
+    if (callback === null || callback === undefined) return;
     (this.#types ??= new Set()).add(type);
     if (!heardOf.has(type)) {
       heardOf.add(heardOf.size < MOST_HEARD_OF ? type : EventAll.name);
@@ -40,8 +40,8 @@ abstract class Emitter {
     (this.#target ??= new EventTarget()).addEventListener(type, guarded(callback), options);
   }
 
-  removeEventListener(type: string, callback: Listener | null, options?: ListenerOptions): void {
-    if (callback === null) return;
+  removeEventListener(type: string, callback: Listener | null | undefined, options?: ListenerOptions): void {
+    if (callback === null || callback === undefined) return;
     this.#target?.removeEventListener(type, guarded(callback), options);
   }
 
@@ -81,11 +81,14 @@ abstract class Emitter {
     this.#outer = outer;
   }
 
-  /** Gives what a listener threw to those who asked for it. */
+  /** Gives what a listener threw to those who asked for it: of this object, or of the nearest one around it. */
   static report(emitter: Emitter, error: unknown): void {
-    const event = new EventError({ detail: error });
-    emitter.#dispatch(event);
-    if ((event as Marked)[isHeard] === undefined) throwAlone(error);
+    for (let at: Emitter | undefined = emitter; at !== undefined; at = at.#outer) {
+      const event = new EventError({ detail: error });
+      at.#dispatch(event);
+      if ((event as Marked)[isHeard] !== undefined) return;
+    }
+    throwAlone(error);
   }
 
   #dispatchHere(event: Event): boolean {
@@ -163,11 +166,17 @@ function guardOf(listener: Listener): (event: Event) => void {
     try {
       const answer: unknown =
         typeof listener === 'function' ? listener.call(emitter, event) : listener.handleEvent(event);
-      if (isThenable(answer)) answer.then(undefined, (error: unknown) => Emitter.report(emitter, error));
+      if (isThenable(answer)) answer.then(undefined, (error: unknown) => report(event, emitter, error));
     } catch (error) {
-      Emitter.report(emitter, error);
+      report(event, emitter, error);
     }
   };
+}
+
+/** Who is told of failures, and fails, isn't told of that. */
+function report(event: Event, emitter: Emitter, error: unknown): void {
+  if (event instanceof EventError) throwAlone(error);
+  else Emitter.report(emitter, error);
 }
 
 function isThenable(value: unknown): value is { then(a: undefined, b: (error: unknown) => void): unknown } {
