@@ -7,47 +7,57 @@ const next: Record<Status, readonly Status[]> = {
   stopping: ['stopped', 'running'],
 };
 
+/** What is asked for: the state it leads through, to, and from. */
+type Step = { readonly during: Status; readonly to: Status; readonly from: Status };
+
+const START: Step = { during: 'starting', to: 'running', from: 'stopped' };
+const STOP: Step = { during: 'stopping', to: 'stopped', from: 'running' };
+
 /**
  * What can be started and stopped, again and again, in any order and from several places at once: starting what runs,
- * or stopping what is stopped, does nothing; what is under way is waited for.
+ * or stopping what is stopped, does nothing; what is under way is waited for, and the last call wins.
  */
 class Lifecycle {
   #status: Status = 'stopped';
-  #pending: Promise<void> = Promise.resolve();
+  /** What was asked for last, until it is done. */
+  #latest: { step: Step; done: Promise<void> } | undefined;
 
   get status(): Status {
     return this.#status;
   }
 
   /** Starts; when `work` fails it stays stopped. */
-  async start(work: () => Promise<void>): Promise<void> {
-    while (this.#status === 'stopping') await this.#settled();
-    if (this.#status === 'running') return;
-    if (this.#status === 'stopped') this.#pending = this.#run('starting', work, 'running', 'stopped');
-    return this.#pending;
+  start(work: () => Promise<void>): Promise<void> {
+    return this.#ask(START, work);
   }
 
   /** Stops; when `work` fails it goes on running. */
-  async stop(work: () => Promise<void>): Promise<void> {
-    while (this.#status === 'starting') await this.#settled();
-    if (this.#status === 'stopped') return;
-    if (this.#status === 'running') this.#pending = this.#run('stopping', work, 'stopped', 'running');
-    return this.#pending;
+  stop(work: () => Promise<void>): Promise<void> {
+    return this.#ask(STOP, work);
   }
 
-  async #run(during: Status, work: () => Promise<void>, after: Status, failed: Status): Promise<void> {
+  #ask(step: Step, work: () => Promise<void>): Promise<void> {
+    if (this.#latest?.step === step) return this.#latest.done;
+    const latest = { step, done: this.#run(step, work, this.#latest?.done) };
+    this.#latest = latest;
+    const forget = (): void => {
+      if (this.#latest === latest) this.#latest = undefined;
+    };
+    latest.done.then(forget, forget);
+    return latest.done;
+  }
+
+  async #run({ during, to, from }: Step, work: () => Promise<void>, before: Promise<void> | undefined): Promise<void> {
+    if (before !== undefined) await before.catch(() => undefined);
+    if (this.#status !== from) return;
     this.#advance(during);
     try {
       await work();
-      this.#advance(after);
+      this.#advance(to);
     } catch (error) {
-      this.#advance(failed);
+      this.#advance(from);
       throw error;
     }
-  }
-
-  #settled(): Promise<void> {
-    return this.#pending.catch(() => undefined);
   }
 
   #advance(to: Status): void {
