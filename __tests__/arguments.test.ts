@@ -1,4 +1,4 @@
-import { createPair, echo, readAll } from './helpers/pair';
+import { createPair, echo, openStream, readAll, startSocket } from './helpers/pair';
 import type { LoggerLike, QUICSocketOptions } from '../lib';
 import { QUICClient, QUICServer, QUICSocket, errors, events, logNative } from '../lib';
 import { createIdentity } from './helpers/certificates';
@@ -103,4 +103,69 @@ test('quiche logs to what has the four levels', () => {
   expect(() => logNative({} as LoggerLike)).toThrow('logger has no debug, info, warn, error');
   expect(() => logNative(console as unknown as LoggerLike)).not.toThrow();
   logNative(null);
+});
+
+describe('limits that can not be', () => {
+  const wrong: unknown[] = ['500', NaN, -1, {}, true];
+
+  test.each(wrong)('%p is no timeout, and begins nothing', async (value) => {
+    const timeout = value as number;
+    await using pair = await createPair();
+    await using socket = await startSocket();
+    await expect(pair.near.stop({ force: false, timeout })).rejects.toThrow(/timeout is/);
+    await expect(pair.near.migrate({ socket, timeout })).rejects.toThrow(errors.ErrorQUICConnectionMigration);
+    await expect(socket.punch('127.0.0.1', 1, { timeout })).rejects.toThrow(/timeout is/);
+    await expect(socket.punch('127.0.0.1', 1, { interval: timeout })).rejects.toThrow(/interval is/);
+    await expect(socket.observe('127.0.0.1', 1, { timeout })).rejects.toThrow(/timeout is/);
+    expect(pair.near.closed).toBe(false);
+  });
+
+  test.each(['signal', 5, {}, true])('%p is no signal, and takes nothing', async (value) => {
+    const signal = value as AbortSignal;
+    await using pair = await createPair({ server: { initialMaxStreamsBidi: 1 } });
+    await using socket = await startSocket();
+    const [ours, theirs] = await openStream(pair.near, pair.far);
+    const calls = [
+      () => ours.read({ signal }),
+      () => pair.near.receiveDatagram({ signal }),
+      () => pair.near.openStream({ signal }),
+      () => pair.near.stop({ force: false, signal }),
+      () => socket.punch('127.0.0.1', 1, { signal }),
+      () => socket.observe('127.0.0.1', 1, { signal }),
+      () => QUICClient.createQUICClient({ host: '127.0.0.1', port: 1 }, { signal }),
+    ];
+    for (const call of calls) await expect(call()).rejects.toThrow(/has to be an AbortSignal/);
+    await theirs.write(Buffer.from('one'));
+    expect(String(await ours.read())).toBe('one');
+    pair.far.sendDatagram(Buffer.from('two'));
+    expect(String(await pair.near.receiveDatagram())).toBe('two');
+    expect(pair.near.closed).toBe(false);
+  });
+
+  test('null is none', async () => {
+    await using pair = await createPair();
+    const [ours, theirs] = await openStream(pair.near, pair.far);
+    const nothing = null as unknown as undefined;
+    const read = ours.read({ signal: nothing });
+    await theirs.end(Buffer.from('read'));
+    expect(String(await read)).toBe('read');
+    await ours.end();
+    await readAll(theirs);
+    await pair.near.stop({ force: false, timeout: nothing, signal: nothing, isApp: nothing, reason: nothing });
+    expect(pair.near.closed).toBe(true);
+  });
+
+  test.each([{ isApp: 'yes' }, { force: 1 }, { flush: 'no' }])('%p stops nothing', async (given) => {
+    const options = given as object;
+    await using pair = await createPair();
+    await expect(pair.near.stop(options)).rejects.toThrow(TypeError);
+    await expect(pair.client.destroy(options)).rejects.toThrow(/has to be a boolean/);
+    await expect(pair.server.stop(options)).rejects.toThrow(TypeError);
+    expect(pair.near.closed).toBe(false);
+  });
+});
+
+test('a socket refuses what it does not know, and says what may have been meant', async () => {
+  const socket = new QUICSocket({ maxConnection: 5 } as object);
+  await expect(socket.start()).rejects.toThrow('there is no setting maxConnection: did you mean maxConnections?');
 });

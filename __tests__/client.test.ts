@@ -298,3 +298,26 @@ test('no stream is told between the resolving of a dial and the listeners that f
     expect((await readAll(stream)).toString()).toBe('at once');
   }
 });
+
+test.each([
+  ['0.0.0.0', '127.0.0.1'],
+  ['::ffff:127.0.0.1', '127.0.0.1'],
+  ['::', '::1'],
+])('%s is dialled, and its certificate has to prove, as %s', async (host, proven) => {
+  const ca = createAuthority();
+  await using server = new QUICServer({ config: ca.issue({ dnsNames: [], ipAddresses: [proven] }) });
+  await server.start({ host: '::' });
+  await using client = await QUICClient.createQUICClient({ host, port: server.port, config: { ca: ca.ca } });
+  expect(client.host).toBe(proven);
+});
+
+test('a dial is given up while the name of its own end resolves', async () => {
+  const resolveHostname = () => new Promise<string>(() => undefined);
+  const options = { host: '127.0.0.1', port: 1, localHost: 'here.example', resolveHostname };
+  await expect(QUICClient.createQUICClient(options, { timer: 20 })).rejects.toThrow(
+    errors.ErrorQUICClientCreateTimeout,
+  );
+  const dialling = QUICClient.createQUICClient(options);
+  dialling.cancel(new Error('enough'));
+  await expect(dialling).rejects.toThrow('enough');
+});

@@ -2,8 +2,9 @@ import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import type { StopOptions } from '../lib';
 import { errors, events } from '../lib';
-import { authority, createPair, echo, nextEvent, openStream, readAll, recordEvents } from './helpers/pair';
+import { authority, createPair, echo, nextEvent, openStream, readAll, recordEvents, startSocket } from './helpers/pair';
 
 describe('a connection that one side stops', () => {
   test('ends at both, with code and reason, told in order', async () => {
@@ -186,6 +187,89 @@ describe('stopping with flush', () => {
     await ended;
     await pair[Symbol.asyncDispose]();
   });
+});
+
+test('of a connection that timed out, everybody who waits learns that', async () => {
+  await using pair = await createPair({ client: { maxIdleTimeout: 200 } });
+  const [ours] = await openStream(pair.near, pair.far);
+  const outcomes = await Promise.allSettled([ours.read(), ours.read(), pair.near.receiveDatagram()]);
+  const reasons = outcomes.map(
+    (outcome) => (outcome.status === 'rejected' ? outcome.reason : outcome.value) as unknown,
+  );
+  for (const reason of reasons.slice(0, 2)) expect(reason).toBeInstanceOf(errors.ErrorQUICConnectionIdleTimeout);
+  expect(reasons[2]).toBeNull();
+  await expect(ours.read()).rejects.toBe(reasons[0]);
+});
+
+describe('a stop that waits', () => {
+  test('is over when both sides have ended their streams, whoever was first', async () => {
+    for (const order of [0, 1, 2]) {
+      await using pair = await createPair();
+      const [ours, theirs] = await openStream(pair.near, pair.far);
+      const stopped = pair.near.stop({ force: false });
+      if (order === 0) await Promise.all([ours.end(), theirs.end()]);
+      if (order === 1) await ours.end().then(() => theirs.end());
+      if (order === 2) await theirs.end().then(() => ours.end());
+      await Promise.all([readAll(theirs), readAll(ours)]);
+      await stopped;
+      expect(pair.near.closed).toBe(true);
+    }
+  });
+
+  test.each([
+    { force: false, timeout: 1 },
+    { force: false, signal: AbortSignal.abort() },
+    { flush: true },
+    { flush: true, timeout: 1 },
+    { force: true },
+  ])('is bounded by a second one with %p, at client, server and connection', async (second) => {
+    for (const what of ['client', 'server', 'near'] as const) {
+      await using pair = await createPair();
+      await openStream(pair.near, pair.far);
+      const stop = (options: StopOptions) =>
+        what === 'client' ? pair.client.destroy(options) : pair[what].stop(options);
+      const first = stop({ force: false, errorCode: 5 });
+      await Promise.all([first, stop(second)]);
+      expect([pair.near.closed, pair.far.closed]).toContain(true);
+    }
+  });
+
+  test('is ended by a listener to what it aborts', async () => {
+    await using pair = await createPair();
+    const [ours] = await openStream(pair.near, pair.far);
+    ours.addEventListener(events.EventQUICStreamError.name, () => void pair.near.stop());
+    await pair.near.stop({ flush: true, errorCode: 3 });
+    expect(pair.near.getConnectionError()).toMatchObject({ errorCode: 0 });
+  });
+
+  test('opens no stream for those who wait for one', async () => {
+    await using pair = await createPair({ server: { initialMaxStreamsBidi: 1 } });
+    const [ours] = await openStream(pair.near, pair.far);
+    const wanted = pair.near.openStream();
+    const stopped = pair.near.stop({ force: false, timeout: 5000 });
+    await expect(wanted).rejects.toThrow(errors.ErrorQUICConnectionStopping);
+    ours.cancel();
+    await Promise.all([pair.near.stop(), stopped]);
+  });
+});
+
+test('a listener that stops the socket meets no closed addon', async () => {
+  await using clientSocket = await startSocket();
+  await using pair = await createPair({ clientSocket });
+  const streams = await Promise.all([1, 2, 3].map(() => openStream(pair.near, pair.far)));
+  const [[first], [second]] = streams;
+  let outcomes: unknown[] = [];
+  first.addEventListener(events.EventQUICStreamError.name, () => {
+    if (outcomes.length > 0) return;
+    void clientSocket.stop({ force: true });
+    outcomes = [second.write(Buffer.from('x')), pair.near.sendDatagram(Buffer.from('x'))];
+    second.cancel(new Error('given up'));
+  });
+  const waiting = second.read();
+  await pair.far.stop();
+  await expect(waiting).rejects.toThrow('given up');
+  await expect(outcomes[0]).rejects.toThrow(errors.ErrorQUICConnectionPeer);
+  expect(outcomes[1]).toBe(false);
 });
 
 test('an idle connection ends at both sides by itself', async () => {

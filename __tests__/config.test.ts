@@ -181,3 +181,32 @@ describe('the configuration of the last dial', () => {
     expect(() => resolve({ applicationProtos: ['a'], maxIdleTimout: 1 } as object)).toThrow('maxIdleTimout');
   });
 });
+
+test.each<[string, unknown]>([
+  ['verifyPeer', 0],
+  ['verifyPeer', 'no'],
+  ['enableEarlyData', 'x'],
+  ['grease', 'yes'],
+  ['followServer', 1],
+  ['discoverPmtu', 1],
+  ['disableActiveMigration', 'no'],
+  ['earlyData', 1],
+  ['keepAliveIntervalTime', '100'],
+  ['congestionControl', 5],
+  ['logKeys', 5],
+  ['qlogDirectory', 5],
+  ['groups', 5],
+  ['sigalgs', 5],
+  ['applicationProtos', [5]],
+  ['enableDgram', [true]],
+  ['dgramDrop', 'xy'],
+])('%s can not be %p, and the message names it', (name, value) => {
+  expect(() => resolveConfig('client', clientDefault, { [name]: value })).toThrow(errors.ErrorQUICConfig);
+  expect(() => resolveConfig('client', clientDefault, { [name]: value })).toThrow(name);
+});
+
+test('an empty list of trust anchors is not a way to say: all of Node', () => {
+  expect(() => resolveConfig('client', clientDefault, { ca: [] })).toThrow(/ca is an empty list/);
+  expect(() => resolveConfig('client', clientDefault, { ca: [], verifyPeer: false })).not.toThrow();
+  expect(() => resolveConfig('client', clientDefault, { ca: [], verifyCallback: () => undefined })).not.toThrow();
+});

@@ -3,7 +3,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { QUICSocket, errors, events } from '../lib';
 import type { PathChange, QUICConnection } from '../lib';
-import { createPair, echo, nextEvent, openStream, readAll, startSocket } from './helpers/pair';
+import type { Pair } from './helpers/pair';
+import { createPair, echo, openStream, readAll, startSocket } from './helpers/pair';
 
 const free = { server: { disableActiveMigration: false }, client: { disableActiveMigration: false } };
 
@@ -202,12 +203,53 @@ describe('is refused, and the connection stays where it is', () => {
   });
 });
 
-test('a connection that ends while it moves rejects the move', async () => {
+test.each<[string, (pair: Pair) => unknown, unknown]>([
+  ['us', (pair) => pair.near.stop(), errors.ErrorQUICConnectionLocal],
+  ['the client', (pair) => pair.client.destroy(), errors.ErrorQUICConnectionLocal],
+  ['the peer', (pair) => pair.far.stop(), errors.ErrorQUICConnectionPeer],
+])('a connection that is ended by %s while it moves rejects the move', async (_, end, kind) => {
   await using socket = await startSocket();
   await using pair = await createPair(free);
-  const ended = nextEvent(pair.near, events.EventQUICConnectionError);
-  const moving = failureOf(pair.near.migrate({ socket, timeout: 500 }));
-  await pair.near.stop();
-  await ended;
-  expect(await moving).toBeInstanceOf(errors.ErrorQUICConnection);
+  const moving = failureOf(pair.near.migrate({ socket, timeout: Infinity }));
+  await end(pair);
+  expect(await moving).toBeInstanceOf(kind);
+  await pair.client.closedP;
+});
+
+test('a graceful stop is over though the connection moves meanwhile', async () => {
+  await using socket = await startSocket();
+  await using pair = await createPair(free);
+  const [ours, theirs] = await openStream(pair.near, pair.far);
+  const moving = pair.near.migrate({ socket });
+  const stopped = pair.near.stop({ force: false });
+  await moving;
+  await Promise.all([ours.end(), theirs.end(), readAll(ours), readAll(theirs)]);
+  await stopped;
+});
+
+test('a connection does not move to a socket that is stopped before it could', async () => {
+  const socket = await startSocket();
+  await using pair = await createPair(free);
+  echo(pair.far);
+  const moving = failureOf(pair.near.migrate({ socket, timeout: Infinity }));
+  await socket.stop();
+  expect(await moving).toBeInstanceOf(errors.ErrorQUICConnectionMigration);
+  const stream = pair.near.newStream();
+  await stream.end(Buffer.from('still here'));
+  expect((await readAll(stream)).toString()).toBe('still here');
+});
+
+test('the socket that a connection is leaving can be stopped', async () => {
+  const [old, socket] = [await startSocket(), await startSocket()];
+  await using pair = await createPair({ ...free, clientSocket: old });
+  echo(pair.far);
+  const moving = pair.near.migrate({ socket });
+  while (pair.near.localPort === old.port) await new Promise((resolve) => setImmediate(resolve));
+  await old.stop();
+  await moving;
+  const stream = pair.near.newStream();
+  await stream.end(Buffer.from('moved'));
+  expect((await readAll(stream)).toString()).toBe('moved');
+  await pair.client.destroy();
+  await socket.stop();
 });

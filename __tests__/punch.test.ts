@@ -122,7 +122,7 @@ describe('a punch', () => {
     const reason = new Error('enough');
     const early = await failureOf(from.punch(host, silent.port, { signal: AbortSignal.abort(reason) }));
     expect(early).toBeInstanceOf(errors.ErrorQUICSocketPunchAborted);
-    expect([early.cause, early.data.tried[0].sent]).toEqual([reason, 0]);
+    expect([early.cause, early.data.tried]).toEqual([reason, []]);
     const controller = new AbortController();
     const punch = failureOf(from.punch(host, silent.port, { signal: controller.signal }));
     await once(silent.socket, 'message');
@@ -277,4 +277,57 @@ describe('a link-local address', () => {
       await expect(dialled).rejects.toThrow(errors.ErrorQUICHostInvalid);
     },
   );
+});
+
+describe('a name that is never found', () => {
+  const never = () => new Promise<string>(() => undefined);
+  const name = 'peer.example';
+
+  test('holds up no punch to what is known', async () => {
+    await using from = await startSocket({ resolveHostname: never });
+    await using to = await startSocket();
+    const targets = [
+      { host: name, port: to.port },
+      { host, port: to.port },
+    ];
+    const { tried } = await from.punch(targets, { timeout: Infinity });
+    expect(tried.map((attempt) => attempt.host)).toEqual([host]);
+  });
+
+  test('is given up by time and by signal, and when the socket stops', async () => {
+    const from = await startSocket({ resolveHostname: never });
+    const silent = await failureOf(from.punch(name, 1, { timeout: 20 }));
+    expect(silent).toBeInstanceOf(errors.ErrorQUICSocketPunchTimeout);
+    expect(silent.message).toContain("address wasn't found yet");
+    const reason = new Error('enough');
+    const signal = AbortSignal.abort(reason);
+    expect((await failureOf(from.punch(name, 1, { signal }))).cause).toBe(reason);
+    await expect(from.observe(name, 1, { timeout: 20 })).rejects.toThrow(errors.ErrorQUICSocketObserveTimeout);
+    await expect(from.observe(name, 1, { signal })).rejects.toBe(reason);
+    const controller = new AbortController();
+    const asked = from.observe(name, 1, { signal: controller.signal });
+    controller.abort(reason);
+    await expect(asked).rejects.toBe(reason);
+    const punch = failureOf(from.punch(name, 1, { timeout: Infinity }));
+    await from.stop();
+    expect(await punch).toBeInstanceOf(errors.ErrorQUICSocketNotRunning);
+  });
+
+  test('reaches nobody when it is found after the socket has stopped', async () => {
+    const found: ((host: string) => void)[] = [];
+    const from = await startSocket({ resolveHostname: () => new Promise((resolve) => found.push(resolve)) });
+    const calls = [from.observe(name, 1, { timeout: Infinity }), from.send('x', 1, name)].map(failureOf);
+    await from.stop();
+    for (const resolve of found) resolve(host);
+    for (const failure of await Promise.all(calls)) expect(failure).toBeInstanceOf(errors.ErrorQUICSocketNotRunning);
+  });
+});
+
+test('a punch is under way from when it is asked for: a stop ends it', async () => {
+  const from = await startSocket();
+  const punch = failureOf(from.punch(host, 1, { timeout: Infinity }));
+  const asked = failureOf(from.observe(host, 1, { timeout: Infinity }));
+  await from.stop();
+  expect(await punch).toBeInstanceOf(errors.ErrorQUICSocketNotRunning);
+  expect(await asked).toBeInstanceOf(errors.ErrorQUICSocketNotRunning);
 });

@@ -1,4 +1,4 @@
-import type { QUICServerConfigInput } from '../lib';
+import type { QUICServerConfigInput, QUICServerCrypto, QUICStream } from '../lib';
 import { QUICClient, QUICServer, QUICSocket, errors, events } from '../lib';
 import { createAuthority, createIdentity } from './helpers/certificates';
 import { HOST, MemoryNetwork } from './helpers/memoryTransport';
@@ -48,6 +48,29 @@ describe('starting and stopping', () => {
     const refused = server.start({ host: '127.0.0.1', port: taken.port });
     await expect(refused).rejects.toThrow(errors.ErrorQUICSocketInvalidBindAddress);
     await server.start({ host: '127.0.0.1' });
+  });
+
+  test('frees the port where it fails later', async () => {
+    const server = new QUICServer({ config: authority().issue() });
+    server.minIdleTimeout = -5;
+    await expect(server.start({ host: '127.0.0.1' })).rejects.toThrow(errors.ErrorQUICConfig);
+    server.minIdleTimeout = undefined;
+    await server.start({ host: '127.0.0.1' });
+    await server.stop();
+  });
+
+  test('takes no new settings back to life', async () => {
+    await using socket = await startSocket();
+    await using pair = await createPair({ serverSocket: socket });
+    const [ours, theirs] = await openStream(pair.near, pair.far);
+    const stopped = pair.server.stop({ force: false });
+    pair.server.updateConfig(authority().issue());
+    await Promise.all([ours.end(), theirs.end(), readAll(ours), readAll(theirs)]);
+    await stopped;
+    const config = { ca: authority().ca };
+    const dialled = QUICClient.createQUICClient({ host: '127.0.0.1', port: socket.port, config }, { timer: 200 });
+    await expect(dialled).rejects.toThrow(errors.ErrorQUIC);
+    expect(pair.server.connections).toEqual([]);
   });
 
   test('frees its port at once', async () => {
@@ -292,4 +315,38 @@ test('what a listener throws is reported, and disturbs nobody', async () => {
   await Promise.resolve();
   expect(reported).toEqual([error, error]);
   expect(client.closed).toBe(false);
+});
+
+test.each<[string, unknown]>([
+  ['a text', 'secret'],
+  ['a number', 5],
+  ['empty', new ArrayBuffer(0)],
+  ['nothing', null],
+])('a key that is %s is refused: it would be the same as others have', (_, key) => {
+  const crypto = { key, ops: {} } as unknown as QUICServerCrypto;
+  const config = authority().issue();
+  expect(() => new QUICServer({ config, crypto })).toThrow(errors.ErrorQUICConfig);
+  const server = new QUICServer({ config, crypto: { ...crypto, key: new ArrayBuffer(32) } });
+  if (key !== null) expect(() => server.updateCrypto(crypto)).toThrow(/crypto.key/);
+});
+
+test('streams that come before anybody listens wait for who does', async () => {
+  await using pair = await createPair();
+  const [early, late] = [pair.near.newStream(), pair.near.newStream()];
+  await early.end(Buffer.from('early'));
+  await late.end(Buffer.from('early, too'));
+  while (pair.far.stats.streams < 2) await new Promise((resolve) => setImmediate(resolve));
+  const heard: QUICStream[] = [];
+  await new Promise<void>((resolve) => {
+    pair.far.addEventListener(
+      events.EventQUICConnectionStream.name,
+      ({ detail }: events.EventQUICConnectionStream) => heard.push(detail) === 3 && resolve(),
+    );
+    expect(heard).toEqual([]);
+    void pair.near.newStream().end();
+  });
+  expect(heard.map(({ streamId }) => streamId)).toEqual([0, 4, 8]);
+  expect((await readAll(heard[0])).toString()).toBe('early');
+  await heard[0].end(Buffer.from('served'));
+  expect((await readAll(early)).toString()).toBe('served');
 });

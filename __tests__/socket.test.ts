@@ -1,8 +1,9 @@
 import dgram from 'node:dgram';
 import { once } from 'node:events';
 import os from 'node:os';
-import { QUICSocket, errors, events } from '../lib';
-import { createPair, nextEvent, recordEvents, startSocket } from './helpers/pair';
+import { QUICServer, QUICSocket, errors, events } from '../lib';
+import { HOST, MemoryNetwork } from './helpers/memoryTransport';
+import { authority, createPair, nextEvent, recordEvents, startSocket } from './helpers/pair';
 
 const hasIPv6 = Object.values(os.networkInterfaces()).some((all) => all?.some(({ family }) => family === 'IPv6'));
 const onIPv6 = hasIPv6 ? describe : describe.skip;
@@ -54,6 +55,55 @@ describe('starting and stopping', () => {
     expect(socket.closed).toBe(true);
     await Promise.all([socket.start({ host: '127.0.0.1' }), socket.stop(), socket.start({ host: '127.0.0.1' })]);
     await socket.stop();
+  });
+
+  test('ends as the last call wants it', async () => {
+    const socket = new QUICSocket();
+    const start = () => socket.start({ host: '127.0.0.1' });
+    await start();
+    await Promise.all([socket.stop(), start(), socket.stop()]);
+    expect(socket.closed).toBe(true);
+    await Promise.all([start(), socket.stop(), start()]);
+    expect(socket.closed).toBe(false);
+    await Promise.all([start(), socket.stop(), start(), socket.stop()]);
+    expect(socket.closed).toBe(true);
+  });
+
+  test('by force is not refused for one that is refused without', async () => {
+    const clientSocket = await startSocket();
+    await using pair = await createPair({ clientSocket });
+    const gentle = clientSocket.stop();
+    await Promise.all([
+      expect(gentle).rejects.toThrow(errors.ErrorQUICSocketConnectionsActive),
+      clientSocket.stop({ force: true }),
+    ]);
+    expect(clientSocket.closed).toBe(true);
+    await pair.client.closedP;
+  });
+
+  test('is told when it can be used', async () => {
+    const socket = new QUICSocket();
+    const server = new QUICServer({ config: authority().issue(), socket });
+    const started = new Promise((resolve) => {
+      socket.addEventListener(events.EventQUICSocketStarted.name, () => resolve(server.start()));
+    });
+    await socket.start({ host: '127.0.0.1' });
+    await started;
+    await server.stop();
+    await socket.stop();
+  });
+
+  test('ends though what it is bound to fails to close', async () => {
+    const network = new MemoryNetwork();
+    const socket = new QUICSocket({
+      openTransport: async (options) => {
+        const transport = await network.open(options);
+        return Object.assign(transport, { close: () => Promise.reject(new Error('stuck')) });
+      },
+    });
+    await socket.start({ host: HOST });
+    await socket.stop();
+    expect(socket.closed).toBe(true);
   });
 
   test('by await using', async () => {

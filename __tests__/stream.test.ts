@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import type { QUICStream } from '../lib';
 import { errors, events } from '../lib';
 import { createPair, echo, nextEvent, openStream, readAll, recordEvents } from './helpers/pair';
 
@@ -273,4 +274,121 @@ test('priority can be set at any time, and changes nothing but the order', async
   await stream.end(Buffer.from('urgent'));
   expect((await readAll(stream)).toString()).toBe('urgent');
   stream.priority(255);
+});
+
+test('priority is checked at once, also of a stream that waits for credit', async () => {
+  await using pair = await createPair({ server: { initialMaxStreamsBidi: 1 } });
+  echo(pair.far);
+  const [open, waiting] = [pair.near.newStream(), pair.near.newStream()];
+  for (const stream of [open, waiting]) {
+    for (const urgency of [256, -1, 1.5, NaN]) expect(() => stream.priority(urgency)).toThrow(RangeError);
+    expect(() => stream.priority(1, 'yes' as unknown as boolean)).toThrow(TypeError);
+  }
+  await open.end();
+  expect(await readAll(open)).toHaveLength(0);
+  await waiting.end(Buffer.from('served'));
+  expect((await readAll(waiting)).toString()).toBe('served');
+});
+
+describe('a listener that is told of the end of a stream', () => {
+  test('may read another one, and disturbs no bytes', async () => {
+    await using pair = await createPair();
+    const [near, far] = await openStream(pair.near, pair.far);
+    const [otherNear, otherFar] = await openStream(pair.near, pair.far);
+    const [lastNear, lastFar] = await openStream(pair.near, pair.far);
+    await Promise.all([far.read(), otherFar.read()]);
+    let other: Promise<Uint8Array | null> | undefined;
+    near.addEventListener(events.EventQUICStreamCloseRead.name, () => (other = otherNear.read()));
+    await otherFar.write(Buffer.from('BBBB'));
+    await far.end(Buffer.from('AAAA'));
+    await lastFar.write(Buffer.from('both are there'));
+    await lastNear.read();
+    const read = await near.read();
+    expect([read, await other].map(String)).toEqual(['AAAA', 'BBBB']);
+  });
+
+  test('may abort the read that it comes with, which takes nothing from it', async () => {
+    await using pair = await createPair();
+    const [near, far] = await openStream(pair.near, pair.far);
+    await far.read();
+    const controller = new AbortController();
+    near.addEventListener(events.EventQUICStreamCloseRead.name, () => controller.abort());
+    const read = near.read({ signal: controller.signal });
+    await far.end(Buffer.from('the last bytes'));
+    expect(String(await read)).toBe('the last bytes');
+    expect(await near.read()).toBeNull();
+  });
+});
+
+test('small chunks can not be transferred away from under others', async () => {
+  await using pair = await createPair();
+  const [near, far] = await openStream(pair.near, pair.far);
+  await far.end(Buffer.from('small'));
+  const chunk = await near.read();
+  const transfer = [chunk!.buffer as ArrayBuffer];
+  try {
+    structuredClone(chunk, { transfer });
+  } catch {
+    // Newer Nodes say so.
+  }
+  const [again, there] = await openStream(pair.near, pair.far);
+  await there.end(Buffer.from('still'));
+  expect([chunk, await again.read()].map(String)).toEqual(['small', 'still']);
+});
+
+test('a web stream that is handed no bytes resets the stream', async () => {
+  await using pair = await createPair({ reasonToCode: () => 7 });
+  const [near, far] = await openStream(pair.near, pair.far);
+  await far.read();
+  const writer = near.writable.getWriter();
+  await expect(writer.write('text' as unknown as Uint8Array)).rejects.toThrow(/Buffer.from/);
+  expect(near.writeClosed).toBe(true);
+  await expect(far.read()).rejects.toThrow('read 7');
+});
+
+test('a translation of reasons may give the stream up itself', async () => {
+  const streams: QUICStream[] = [];
+  await using pair = await createPair({
+    reasonToCode: () => {
+      for (const stream of streams) stream.cancel();
+      return 1;
+    },
+  });
+  const [near] = await openStream(pair.near, pair.far);
+  streams.push(near);
+  expect(() => near.cancel(new Error('enough'))).not.toThrow();
+  expect(near.closed).toBe(true);
+});
+
+describe('a Node stream whose peer wants no more', () => {
+  test('gives all of the answer first', async () => {
+    await using pair = await createPair();
+    const [near, far] = await openStream(pair.near, pair.far);
+    const duplex = near.toDuplex();
+    await far.read();
+    const answer = randomBytes(500_000);
+    void far.end(answer);
+    far.cancelRead();
+    const failed = new Promise<Error | null | undefined>((resolve) => duplex.write(Buffer.alloc(10_000_000), resolve));
+    duplex.on('error', () => undefined);
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of duplex.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
+      chunks.push(chunk);
+      if (Buffer.concat(chunks).length === answer.length) break;
+    }
+    expect(Buffer.concat(chunks).equals(answer)).toBe(true);
+    duplex.resume();
+    expect(await failed).toBeInstanceOf(Error);
+  });
+
+  test('fails at once where nobody reads', async () => {
+    await using pair = await createPair();
+    const [near, far] = await openStream(pair.near, pair.far);
+    const duplex = near.toDuplex();
+    const failed = once(duplex, 'error');
+    duplex.write(Buffer.alloc(10_000_000));
+    far.cancelRead();
+    await failed;
+    expect(duplex.destroyed).toBe(true);
+  });
 });

@@ -82,6 +82,10 @@ class Driver implements TurnSink {
     return detached;
   }
 
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /** Drives a connection of another driver from now on, over a path from here. Throws what the addon refuses. */
   attach(detached: DetachedConnection, handle: NativeConnection, connection: Driven): void {
     try {

@@ -10,7 +10,7 @@ import * as errors from './errors';
 import * as events from './events';
 import { isHeeded } from './logging';
 import Emitter from './utils/emitter';
-import { expectStopOptions } from './utils/expect';
+import { toSignal, toStopRequest, toTimer } from './utils/expect';
 import { type Abort, Cancellable, onAbort, promise, resolved } from './utils/promise';
 import { onTimeout } from './utils/timer';
 
@@ -94,7 +94,8 @@ class QUICClient extends Emitter implements ConnectionOwner, SocketUser, AsyncDi
 
   /** Ends the connection, as `QUICConnection.stop` does, and stops the socket if it is the client's own. */
   async destroy(options: StopOptions = {}): Promise<void> {
-    expectStopOptions(options);
+    // First, since what it does can't be taken back.
+    toStopRequest(options);
     // Once more, so that force ends the waiting of a call without.
     if (this.#destroying !== undefined) void this.connection.stop(options);
     this.#destroying ??= this.#destroy(options);
@@ -107,6 +108,8 @@ class QUICClient extends Emitter implements ConnectionOwner, SocketUser, AsyncDi
 
   /** @internal */
   onSocketStopped(): void {
+    // It is on its way to another one.
+    if (!this.connection.isDrivenBy(this.#socket.driver)) return;
     const error = new errors.ErrorQUICClientSocketNotRunning('The socket was stopped under the client');
     this.#fail(() => error);
   }
@@ -155,11 +158,12 @@ class QUICClient extends Emitter implements ConnectionOwner, SocketUser, AsyncDi
 }
 
 async function create(options: QUICClientOptions, limits: Abort, ctx: Partial<ContextTimedInput>): Promise<QUICClient> {
+  const [signal, timer] = [toSignal(ctx.signal), toTimer(ctx.timer)];
   const giveUp = (reason: unknown): void => limits.abort(reason);
   const attempts: DialAttempt[] = [];
   const onTime = (): void =>
     giveUp(new errors.ErrorQUICClientCreateTimeout('The timer ran out', { data: { attempts } }));
-  const detach = [onAbort(ctx.signal, giveUp), onTimeout(ctx.timer, onTime)];
+  const detach = [onAbort(signal, giveUp), onTimeout(timer, onTime)];
   try {
     return new QUICClient(await dial(options, limits, attempts));
   } finally {

@@ -1,6 +1,7 @@
 import type { ConnectionOwner, ConnectionParts } from './connectionParts';
 import type { State } from './connectionState';
 import type { DatagramStats } from './datagrams';
+import type Driver from './Driver';
 import type { Driven } from './Driver';
 import type { ConnectionStats, NativeConnection, PathStats } from './native';
 import type { MigrateLimits } from './paths';
@@ -25,10 +26,13 @@ import QUICConnectionId from './QUICConnectionId';
 import { toCode, toReason } from './reasons';
 import StreamTable from './StreamTable';
 import Emitter from './utils/emitter';
-import { expectBytes, expectStopOptions, expectStreamType } from './utils/expect';
+import { type StopRequest, expectBytes, expectStreamType, toSignal, toStopRequest } from './utils/expect';
 import { Outcome, onAbort, promise } from './utils/promise';
 import { onTimeout } from './utils/timer';
 import Verification from './verification';
+
+/** What a peer is told of an end. */
+type CloseFrame = { isApp: boolean; errorCode: number; reason?: Uint8Array };
 
 /** Counters of a connection. */
 type QUICConnectionStats = ConnectionStats & {
@@ -54,10 +58,12 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   #held: [ChangeKind, number][] | undefined;
   readonly #handshake: Handshake;
   readonly #paths: Paths;
+  /** Streams of the peer that came before anybody listened: no more than it has credit for. */
+  #unheard: QUICStream[] = [];
   #stopping: Promise<void> | undefined;
-  #stopOptions: StopOptions = {};
-  /** Ends the waiting of a stop that isn't forced. */
-  #hurry: (() => void) | undefined;
+  #stopRequest = toStopRequest();
+  /** The waiting of a stop that isn't forced: how to end it, and what else is to be undone then. */
+  #waiting: { end: () => void; detach: (() => void)[] } | undefined;
   readonly #established = new Outcome();
   readonly #confirmation = new Confirmation();
   readonly #closed = promise();
@@ -74,6 +80,15 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     this.#datagrams = new Datagrams(parts.handle, enableDgram[1] || DATAGRAM_QUEUE, dgramDrop);
     this.#handshake = new Handshake(parts.handle);
     this.#paths = new Paths(parts.handle, this, parts.driver, parts.local, parts.remote);
+  }
+
+  override addEventListener(...listening: Parameters<Emitter['addEventListener']>): void {
+    super.addEventListener(...listening);
+    if (this.#unheard.length === 0 || !this.isHeard(events.EventQUICConnectionStream.name)) return;
+    // Not now: whoever listens goes on first.
+    queueMicrotask(() => {
+      for (const stream of this.#unheard.splice(0)) this.#announce(stream);
+    });
   }
 
   /** The settings it was made with. */
@@ -163,12 +178,12 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
 
   /** Our chain, DER, leaf first. */
   getLocalCertsChain(): Uint8Array[] {
-    return this.#parts.config.certs;
+    return [...this.#parts.config.certs];
   }
 
   /** Our trust anchors, DER. */
   getLocalCACertsChain(): Uint8Array[] {
-    return this.#parts.config.ca;
+    return [...this.#parts.config.ca];
   }
 
   /** The peer's chain, DER, leaf first; empty if it showed none. */
@@ -234,7 +249,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   }: { type?: 'bidi' | 'uni'; signal?: AbortSignal } = {}): Promise<QUICStream> {
     expectStreamType(type);
     expectRunning(this.#state);
-    return this.#streams.open(type, signal);
+    return this.#streams.open(type, toSignal(signal));
   }
 
   /** Sends a datagram (RFC 9221), which may be lost. `false`: it is too large now, the queue is full, or nobody takes it. */
@@ -283,11 +298,12 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
    * @throws {errors.ErrorQUICConnectionClosed} it has ended, and can't begin anew
    */
   async start(): Promise<void> {
-    if (!this.#isLive) throw new errors.ErrorQUICConnectionClosed();
+    if (!this.#isLive) throw new errors.ErrorQUICConnectionClosed('The connection has ended, and cannot begin anew');
   }
 
   /**
-   * Ends the connection. Can be called again and at any time: a forced stop ends the waiting of one that isn't.
+   * Ends the connection. Can be called again and at any time: a forced stop ends the waiting of one that isn't, and the limits of
+   * each call hold.
    *
    * - `force: true`, the default: closes at once; open streams fail, and what is under way to the peer is dropped.
    * - `force: true, flush: true`: open streams are aborted, but what was written to those that were ended reaches the peer.
@@ -297,11 +313,12 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
    * application has read it, only an answer can tell.
    *
    * @throws {RangeError} `errorCode` or `timeout` can't be
+   * @throws {TypeError} another option can't be
    */
-  async stop(options: StopOptions = {}): Promise<void> {
-    expectStopOptions(options);
-    if (this.#stopping === undefined || isImmediate(options)) this.#stopOptions = options;
-    if (isImmediate(options)) this.#hurry?.();
+  async stop(options?: StopOptions): Promise<void> {
+    const request = toStopRequest(options);
+    if (this.#stopping === undefined || isImmediate(request)) this.#stopRequest = request;
+    this.#limit(request);
     if (this.#stopping === undefined) {
       // Set before it runs: the end that it makes asks for a stop too.
       const stopping = promise();
@@ -331,6 +348,11 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   /** @internal Whether its user still counts on it. */
   get isActive(): boolean {
     return this.#state.status !== 'closed';
+  }
+
+  /** @internal Whether this is what drives it. */
+  isDrivenBy(driver: Driver): boolean {
+    return this.#paths.driver === driver;
   }
 
   /** @internal The socket was stopped under it: nothing can be said to the peer any more. */
@@ -424,7 +446,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     this.#advance({ status: 'running' });
     // Whoever awaits the connection runs now; what else happened is told at the end of the turn, when it has had time to listen.
     this.#held = [];
-    this.#paths.driver.watch(() => this.#release());
+    this.#paths.watch(() => this.#release());
     this.#established.resolve();
     this.#owner?.onConnected(this);
   }
@@ -455,7 +477,13 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
 
   #onStreamOpened(id: number): void {
     if (this.#state.status !== 'running') this.#streams.refuse(id, new errors.ErrorQUICConnectionStopping());
-    else this.tell(events.EventQUICConnectionStream, this.#streams.accept(id));
+    else this.#announce(this.#streams.accept(id));
+  }
+
+  /** Tells of a stream, as soon as anybody listens. */
+  #announce(stream: QUICStream): void {
+    if (this.isHeard(events.EventQUICConnectionStream.name)) this.tell(events.EventQUICConnectionStream, stream);
+    else this.#unheard.push(stream);
   }
 
   #onPath(): void {
@@ -479,9 +507,11 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     this.#verification?.abort(ending);
     this.#established.reject(error);
     this.#confirmation.fail(ending);
-    this.#streamTable?.end(ending, keepsReceived);
+    this.#unheard = [];
+    this.#paths.end(ending);
     this.#datagrams.end();
-    this.#hurry?.();
+    this.#streamTable?.end(ending, keepsReceived);
+    this.#waiting?.end();
     this.tellLate(events.EventQUICConnectionError, error);
     this.tellLate(events.EventQUICConnectionClose, error);
     this.#owner?.onEnd(this, ending);
@@ -503,34 +533,48 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     const wasEstablished = this.#state.status !== 'starting' && this.#isLive;
     const hasHeardEnd = this.#state.status === 'closing' && this.#state.ending.isSilent;
     this.tell(events.EventQUICConnectionStop, undefined);
-    if (this.#state.status === 'running' && !isImmediate(this.#stopOptions)) await this.#windDown(this.#stopOptions);
-    if (this.#isLive) this.#closeByUs(this.#stopOptions);
+    if (this.#state.status === 'running' && !isImmediate(this.#stopRequest)) await this.#windDown(this.#stopRequest);
+    if (this.#isLive) this.#closeByUs(this.#stopRequest);
     // Whoever never met has nothing to repeat: gone when the close frame is.
     if (hasHeardEnd) this.#finish();
-    else if (!wasEstablished) this.#paths.driver.watch(() => this.#finish());
+    else if (!wasEstablished) this.#paths.watch(() => this.#finish());
     await this.#closed.p;
     this.tell(events.EventQUICConnectionStopped, undefined);
   }
 
-  /** Waits until the streams have ended and are delivered, for as long as the options want. */
-  async #windDown({ force = true, timeout = Infinity, signal }: StopOptions): Promise<void> {
+  /** Waits until the streams have ended and are delivered, for as long as it was asked to. */
+  async #windDown(request: StopRequest): Promise<void> {
     this.#advance({ status: 'stopping' });
-    const reason = new errors.ErrorQUICConnectionStopping();
-    if (force) for (const stream of this.#streams.values()) stream.abandon(reason);
     const over = promise();
-    const detach = [onTimeout(timeout, over.resolveP), onAbort(signal, () => over.resolveP())];
-    this.#hurry = over.resolveP;
-    this.#paths.driver.watch(() => {
+    const detach: (() => void)[] = [];
+    this.#waiting = { end: over.resolveP, detach };
+    this.#limit(request);
+    this.#streams.refuseWanted(new errors.ErrorQUICConnectionStopping('The connection is about to end'));
+    this.#paths.watch(() => {
       const isOver = !this.#isLive || (this.#streams.size === 0 && this.#streams.isDelivered());
       if (isOver) over.resolveP();
       return isOver;
     });
     await over.p;
+    this.#waiting = undefined;
     for (const stop of detach) stop();
-    this.#hurry = undefined;
   }
 
-  #closeByUs({ isApp = true, errorCode = 0, reason = new Uint8Array(0) }: StopOptions): void {
+  /** Bounds the waiting of a stop, if there is one, by what a call of it says. */
+  #limit(request: StopRequest): void {
+    const waiting = this.#waiting;
+    if (waiting === undefined) return;
+    const { force, timeout, signal } = request;
+    if (isImmediate(request)) {
+      waiting.end();
+      return;
+    }
+    const reason = new errors.ErrorQUICConnectionStopping();
+    if (force) for (const stream of this.#streams.values()) stream.abandon(reason);
+    waiting.detach.push(onTimeout(timeout, waiting.end), onAbort(signal, waiting.end));
+  }
+
+  #closeByUs({ isApp, errorCode, reason }: StopRequest): void {
     if (this.#state.status === 'starting') {
       this.#closeNative({ isApp, errorCode, reason });
       // RFC 9000 §10.2.3: in a handshake the application's code isn't told.
@@ -541,7 +585,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     this.#end(new Ending(() => local({ isApp, errorCode, reason })), false);
     // After what this turn has to send: quiche never gets to say goodbye if its last handshake packet hasn't gone out.
     const close = () =>
-      this.#paths.driver.watch(() => {
+      this.#paths.watch(() => {
         this.#closeNative({ isApp, errorCode, reason });
         return true;
       });
@@ -553,7 +597,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     } else close();
   }
 
-  #closeNative({ isApp = true, errorCode = 0, reason = new Uint8Array(0) }: StopOptions): void {
+  #closeNative({ isApp, errorCode, reason = new Uint8Array(0) }: CloseFrame): void {
     try {
       this.#handle.close(isApp, errorCode, reason);
     } catch (error) {
@@ -584,6 +628,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
       chunkSize: config.settings.readableChunkSize,
       wake: () => this.#paths.driver.wake(),
       release: (stream) => this.#streams.release(stream),
+      whyEnded: () => ('ending' in this.#state ? this.#state.ending.error : undefined),
       meta: () => this.meta(),
       reasonToCode: (type, reason) => toCode(reasonToCode, type, reason),
       codeToReason: (type, code) => toReason(codeToReason, type, code),
@@ -592,7 +637,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
 }
 
 /** Whether a stop waits for nothing. */
-function isImmediate({ force = true, flush = false }: StopOptions): boolean {
+function isImmediate({ force, flush }: StopRequest): boolean {
   return force && !flush;
 }
 

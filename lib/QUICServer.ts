@@ -17,6 +17,7 @@ import type {
   StreamReasonToCode,
 } from './types';
 import { createHmac } from 'node:crypto';
+import { isAnyArrayBuffer, isUint8Array } from 'node:util/types';
 import { minIdleTimeout as noLimit, resolveConfig, serverDefault } from './config';
 import * as errors from './errors';
 import * as events from './events';
@@ -24,7 +25,7 @@ import { isHeeded, toLogger } from './logging';
 import QUICConnection from './QUICConnection';
 import QUICSocket from './QUICSocket';
 import Emitter from './utils/emitter';
-import { expectStopOptions } from './utils/expect';
+import { toStopRequest } from './utils/expect';
 import Lifecycle from './utils/lifecycle';
 import { promise, quiet } from './utils/promise';
 import { formatError } from './utils';
@@ -114,11 +115,16 @@ class QUICServer extends Emitter implements Admitter, ConnectionOwner, AsyncDisp
   async start(options: { host?: string; port?: number; reuseAddr?: boolean; ipv6Only?: boolean } = {}): Promise<void> {
     return this.#lifecycle.start(async () => {
       this.tell(events.EventQUICServerStart, undefined);
+      this.#config = this.#resolve(this.#input);
       if (!this.isSocketShared) await this.#socket.start(options);
       if (!this.#socket.isRunning) throw new errors.ErrorQUICServerSocketNotRunning('The shared socket is not started');
-      this.#config = this.#resolve(this.#input);
-      if (this.#keys !== undefined) this.#socket.useKeys(this.#keys);
-      this.#socket.listen(this.#config.native, this);
+      try {
+        if (this.#keys !== undefined) this.#socket.useKeys(this.#keys);
+        this.#socket.listen(this.#config.native, this);
+      } catch (error) {
+        if (!this.isSocketShared) await this.#socket.stop({ force: true });
+        throw error;
+      }
       this.#socket.attach(this);
       this.#closed = promise();
       this.#isClosed = false;
@@ -129,7 +135,8 @@ class QUICServer extends Emitter implements Admitter, ConnectionOwner, AsyncDisp
 
   /** Accepts nobody any more, ends all its connections as `QUICConnection.stop` does, and stops the socket if it is its own. */
   async stop(options: StopOptions = {}): Promise<void> {
-    expectStopOptions(options);
+    // First, since what it does can't be taken back.
+    toStopRequest(options);
     // Once more, so that force ends the waiting of a call without.
     if (this.#lifecycle.status === 'stopping') void this.#stopConnections(options);
     return this.#lifecycle.stop(async () => {
@@ -158,7 +165,8 @@ class QUICServer extends Emitter implements Admitter, ConnectionOwner, AsyncDisp
     const input = { ...this.#input, ...config };
     const resolved = this.#resolve(input);
     // First, since it admits those who were accepted by the old ones.
-    if (!this.#isClosed && this.#socket.isRunning) this.#socket.listen(resolved.native, this);
+    const listens = !this.#isClosed && this.#lifecycle.status !== 'stopping';
+    if (listens && this.#socket.isRunning) this.#socket.listen(resolved.native, this);
     this.#input = input;
     this.#config = resolved;
   }
@@ -232,12 +240,17 @@ class QUICServer extends Emitter implements Admitter, ConnectionOwner, AsyncDisp
   }
 
   #expectRunning(): void {
-    if (this.#lifecycle.status === 'stopped') throw new errors.ErrorQUICServerNotRunning();
+    if (this.#lifecycle.status === 'stopped') throw new errors.ErrorQUICServerNotRunning('The server is not started');
   }
 }
 
-/** One key for one purpose each. */
+/** One key for one purpose each. Of anything else than bytes it would be the same as everybody's. */
 function deriveKeys(secret: ArrayBuffer | Uint8Array): Keys {
+  if (!(isAnyArrayBuffer(secret) || isUint8Array(secret)) || secret.byteLength === 0) {
+    throw new errors.ErrorQUICConfig(
+      'crypto.key is expected to be bytes, as an ArrayBuffer or a Uint8Array, and not empty',
+    );
+  }
   const derive = (purpose: string) =>
     createHmac('sha256', new Uint8Array(secret)).update(`polykey-quic ${purpose}`).digest();
   return { tokenKey: derive('retry token'), statelessResetKey: derive('stateless reset') };

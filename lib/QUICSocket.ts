@@ -13,7 +13,7 @@ import type { TransportChoice } from './transport/open';
 import type { ObserveOptions } from './observe';
 import type { PunchOptions, PunchResult, PunchStats } from './punch';
 import type { Host, LoggerLike, Port, RemoteInfo, ResolveHostname, SocketType } from './types';
-import { refusalsNamed } from './config';
+import { expectKnown, refusalsNamed } from './config';
 import Driver from './Driver';
 import * as errors from './errors';
 import * as events from './events';
@@ -63,6 +63,27 @@ type QUICSocketOptions = QUICSocketLimits & {
   answersObserve?: boolean;
   /** Binds something else than a UDP socket. */
   openTransport?: OpenTransport;
+};
+
+/** Every option; others are refused. */
+const OPTIONS: Record<keyof QUICSocketOptions, true> = {
+  resolveHostname: true,
+  logger: true,
+  recvBufferSize: true,
+  sendBufferSize: true,
+  transport: true,
+  answersObserve: true,
+  openTransport: true,
+  maxConnections: true,
+  maxConnectionsPerAddress: true,
+  maxHalfOpen: true,
+  maxAcceptsPerSecond: true,
+  maxBufferedBytes: true,
+  maxStrays: true,
+  retry: true,
+  retryThreshold: true,
+  tokenKey: true,
+  statelessResetKey: true,
 };
 
 /** Datagrams of nobody that wait for the end of the turn in which they came; more are dropped, and counted. */
@@ -183,6 +204,16 @@ class QUICSocket extends Emitter implements AsyncDisposable {
    * @throws {errors.ErrorQUICSocketConnectionsActive} there are live connections, and no force
    */
   async stop({ force = false }: { force?: boolean } = {}): Promise<void> {
+    try {
+      await this.#stop(force);
+    } catch (error) {
+      // What is under way was asked for by somebody else, without force.
+      if (!force || !(error instanceof errors.ErrorQUICSocketConnectionsActive)) throw error;
+      await this.#stop(force);
+    }
+  }
+
+  #stop(force: boolean): Promise<void> {
     return this.#lifecycle.stop(async () => {
       const active = [...(this.#running?.driver.connections ?? [])].filter((connection) => connection.isActive);
       if (!force && active.length > 0) {
@@ -212,19 +243,21 @@ class QUICSocket extends Emitter implements AsyncDisposable {
   async send(data: string | Uint8Array | readonly unknown[], port: number, host: string): Promise<number>;
   async send(data: string | Uint8Array, offset: number, length: number, port: number, host: string): Promise<number>;
   async send(data: string | Uint8Array | readonly unknown[], ...params: (number | string)[]): Promise<number> {
-    const { transport } = this.#expectRunning();
+    this.#expectRunning();
     const isSlice = params.length >= 4;
     const [port, host] = isSlice ? params.slice(2) : params;
     const bytes = isSlice ? slice(toBytes(data), params[0], params[1]) : toBytes(data);
     const { hosts, port: toPort } = await this.#resolveTarget(host, port);
+    // It may have been stopped meanwhile.
+    const { transport } = this.#expectRunning();
     await transport.sendRaw(bytes, hosts[0], toPort);
     return bytes.byteLength;
   }
 
   /**
    * Opens the way to a peer through the NATs between, while the peer does the same: sends small packets, which the peer's
-   * socket answers by itself, to one address or to all at which the peer may be, all those of a name among them. Resolves
-   * with the address from which the peer was heard, when packets come through in both directions.
+   * socket answers by itself, to one address or to all at which the peer may be, all those of a name among them, each from when
+   * it is found. Resolves with the address from which the peer was heard, when packets come through in both directions.
    *
    * This proves a path, not who is at its end: that is for certificates to tell. `docs/punching.md` has the packets.
    *
@@ -243,10 +276,16 @@ class QUICSocket extends Emitter implements AsyncDisposable {
     third?: PunchOptions,
   ): Promise<PunchResult> {
     const { probing } = this.#expectRunning();
-    const isOne = typeof first === 'string';
-    const targets = isOne ? [{ host: first, port: second as number }] : first;
-    const options = (isOne ? third : (second as PunchOptions | undefined)) ?? {};
-    return Punch.run(probing, await this.#resolveTargets(targets), options, this.#punchStats);
+    const isList = Array.isArray(first);
+    const targets = isList
+      ? (first as { host: string; port: number }[])
+      : [{ host: first as string, port: second as number }];
+    const options = (isList ? (second as PunchOptions | undefined) : third) ?? {};
+    const resolving = targets.map((target) => async (): Promise<RemoteInfo[]> => {
+      const { hosts, port } = await this.#resolveTarget(target.host, target.port);
+      return hosts.map((host) => ({ host, port }));
+    });
+    return Punch.run(probing, resolving, options, this.#punchStats);
   }
 
   /**
@@ -259,8 +298,7 @@ class QUICSocket extends Emitter implements AsyncDisposable {
    */
   async observe(host: string, port: number, options: ObserveOptions = {}): Promise<RemoteInfo> {
     const { probing } = this.#expectRunning();
-    const target = await this.#resolveTarget(host, port);
-    return observe(probing, target, options);
+    return observe(probing, () => this.#resolveTarget(host, port), options);
   }
 
   /** Keeps the process alive while started; so it is by default. */
@@ -275,7 +313,7 @@ class QUICSocket extends Emitter implements AsyncDisposable {
 
   /** @internal Whether it is started, and not about to stop. */
   get isRunning(): boolean {
-    return this.#lifecycle.status === 'running' && this.#running !== undefined;
+    return this.#lifecycle.status !== 'stopping' && this.#running !== undefined;
   }
 
   /** @internal What drives the connections. */
@@ -347,7 +385,7 @@ class QUICSocket extends Emitter implements AsyncDisposable {
 
   /** @internal The error of a call that needs a running socket. */
   #expectRunning(): Running {
-    if (this.#running === undefined) throw new errors.ErrorQUICSocketNotRunning();
+    if (this.#running === undefined) throw new errors.ErrorQUICSocketNotRunning('The socket is not started');
     return this.#running;
   }
 
@@ -410,7 +448,12 @@ class QUICSocket extends Emitter implements AsyncDisposable {
     // First, so that they can say themselves why their connections end.
     for (const user of users) user.onSocketStopped();
     running.probing.close();
-    await running.driver.close();
+    try {
+      await running.driver.close();
+    } catch (error) {
+      // Nothing more can be done about it.
+      this.#logger.warn(`The socket didn't close as it should: ${messageOf(error)}`);
+    }
     this.#running = undefined;
     this.#closed.resolveP();
   }
@@ -449,15 +492,6 @@ class QUICSocket extends Emitter implements AsyncDisposable {
     return { hosts: address.validateTargets(this.host, this.type, resolved, invalid), port };
   }
 
-  /** Of several targets, all addresses that the socket reaches. */
-  async #resolveTargets(targets: readonly { host: string; port: number }[]): Promise<RemoteInfo[]> {
-    const resolved = await Promise.allSettled(targets.map(({ host, port }) => this.#resolveTarget(host, port)));
-    const reached = resolved.filter((outcome) => outcome.status === 'fulfilled').map(({ value }) => value);
-    const failed = resolved.find((outcome) => outcome.status === 'rejected');
-    if (reached.length === 0) throw failed?.reason ?? new RangeError('expected one target at least');
-    return reached.flatMap(({ hosts, port }) => hosts.map((host) => ({ host, port })));
-  }
-
   #setReferenced(isReferenced: boolean): this {
     this.#isReferenced = isReferenced;
     this.#running?.driver.setReferenced(isReferenced);
@@ -466,6 +500,7 @@ class QUICSocket extends Emitter implements AsyncDisposable {
 }
 
 function createEndpoint(options: QUICSocketOptions): Endpoint {
+  expectKnown(options, Object.keys(OPTIONS));
   for (const name of ['recvBufferSize', 'sendBufferSize'] as const) {
     const size = options[name] ?? 0;
     if (!Number.isInteger(size) || size < 0) {
@@ -473,6 +508,9 @@ function createEndpoint(options: QUICSocketOptions): Endpoint {
     }
   }
   const { transport = 'auto', answersObserve = false } = options;
+  if (typeof answersObserve !== 'boolean') {
+    throw new errors.ErrorQUICConfig(`answersObserve is ${String(answersObserve)}: expected a boolean`);
+  }
   if (!isChoice(transport)) {
     throw new errors.ErrorQUICConfig(`transport is ${String(transport)}: expected one of ${CHOICES.join(', ')}`);
   }

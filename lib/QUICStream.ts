@@ -4,13 +4,14 @@ import type { NativeConnection } from './native';
 import type { HalfWatcher } from './streamAdapters';
 import type { ConnectionMetadata, PromiseDeconstructed, StreamId } from './types';
 import { isUint8Array } from 'node:util/types';
+import { markAsUntransferable } from 'node:worker_threads';
 import * as errors from './errors';
 import * as events from './events';
 import { BLOCKED, FINISHED, Shutdown, peerCode, readEnds, readLength } from './native';
 import { TAKEN, toDuplex, toReadable, toWritable } from './streamAdapters';
 import Emitter from './utils/emitter';
-import { notBytes } from './utils/expect';
-import { onAbort, promise, quiet } from './utils/promise';
+import { expectPriority, notBytes, toSignal } from './utils/expect';
+import { type Abortable, onAbort, promise, quiet } from './utils/promise';
 
 /** What a stream needs of its connection. */
 interface StreamHost {
@@ -21,6 +22,8 @@ interface StreamHost {
   wake(): void;
   /** Both halves have ended. */
   release(stream: QUICStream): void;
+  /** Why the connection has ended, if it has: a listener who is told of one stream's end may use another one. */
+  whyEnded(): unknown;
   meta(): ConnectionMetadata;
   /** The user's translations; neither throws. */
   reasonToCode(type: 'read' | 'write', reason: unknown): number;
@@ -69,7 +72,7 @@ const EMPTY = new Uint8Array(0);
 const SLAB_BYTES = 8 * 1024;
 /** What a slab must have left to be read into. */
 const LEAST_SLAB_BYTES = SLAB_BYTES / 2;
-let slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+let slab = newSlab();
 let slabUsed = 0;
 
 /**
@@ -97,6 +100,8 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
   #leftovers: Uint8Array[] = [];
   /** Whether little is there at a time: it is read without asking how much. */
   #readsSmall = true;
+  /** Whether reading has ended, and nobody was told yet. */
+  #owesEnd = false;
   /** Whether all that came has been read: a read would find nothing. */
   #isDry: boolean;
   #bytesRead = 0;
@@ -175,16 +180,20 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
   /**
    * The next bytes; `null` at the end. Rejects with the reason why reading was given up, by us or by the peer. An aborted
    * signal ends the waiting with its reason, and takes nothing from the stream.
+   *
+   * Small chunks share memory, as those of `Buffer.from` do, and can't be transferred: copy what you want to transfer.
    */
   read(options?: { signal?: AbortSignal }): Promise<Uint8Array | null> {
+    let signal: Abortable | undefined;
     try {
-      options?.signal?.throwIfAborted();
+      signal = options === undefined ? undefined : toSignal(options.signal);
+      signal?.throwIfAborted();
       const chunk = this.readNow();
       if (chunk !== undefined) return Promise.resolve(chunk);
     } catch (reason) {
       return rejected(reason);
     }
-    return options?.signal === undefined ? this.#queueRead() : this.#queueReadUnless(options.signal);
+    return signal === undefined ? this.#queueRead() : this.#queueReadUnless(signal);
   }
 
   /**
@@ -206,8 +215,12 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
   cancelRead(reason?: unknown): void {
     if (isClosed(this.#read)) return;
     const code = this.#host.reasonToCode('read', reason);
-    this.#discard();
-    this.#shutdown(Shutdown.Read, code);
+    // The application's translation may have given it up as well.
+    if (isClosed(this.#read)) return;
+    this.#unlessEnded(() => {
+      this.#discard();
+      this.#shutdown(Shutdown.Read, code);
+    });
     this.#failRead(reason, localRead(code, reason));
     this.#tellReadWatcher();
   }
@@ -216,7 +229,8 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
   abortWrite(reason?: unknown): void {
     if (isClosed(this.#write)) return;
     const code = this.#host.reasonToCode('write', reason);
-    this.#shutdown(Shutdown.Write, code);
+    if (isClosed(this.#write)) return;
+    this.#unlessEnded(() => this.#shutdown(Shutdown.Write, code));
     this.#failWrite(reason, localWrite(code, reason));
   }
 
@@ -256,13 +270,17 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
    *
    * @param urgency - 0 (first) to 255; default 127
    * @param incremental - whether it shares with others of its urgency (default), or they are sent one after the other
+   * @throws {RangeError} the urgency can't be
    */
   priority(urgency: number, incremental = true): void {
+    expectPriority(urgency, incremental);
     if (this.writeClosed) return;
     this.#priority = [urgency, incremental];
     if (!this.#isOpened) return;
-    this.use();
-    this.#handle.streamPriority(this.streamId, urgency, incremental);
+    this.#unlessEnded(() => {
+      this.use();
+      this.#handle.streamPriority(this.streamId, urgency, incremental);
+    });
   }
 
   /** @internal Makes the connection count the stream, before anything is written. The peer learns nothing yet. */
@@ -274,7 +292,10 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
 
   /** @internal Reads what is there, without waiting: `undefined` if nothing is. */
   readNow(): Uint8Array | null | undefined {
-    return this.#reads.length === 0 ? this.#take() : undefined;
+    if (this.#reads.length > 0) return undefined;
+    const chunk = this.#take();
+    this.#tellEnd();
+    return chunk;
   }
 
   /** @internal Whether reading has ended and nothing is left to be read. */
@@ -316,6 +337,7 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
     if (this.#read.status !== 'open' || this.#isDry || !this.#handle.streamFinished(this.streamId)) return;
     try {
       this.#receive(EMPTY);
+      this.#tellEnd();
     } catch {
       // Reset by the peer: those concerned have been told.
     }
@@ -336,7 +358,8 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
       write.resolve();
       if (write.isLast) this.#endWrite();
     }
-    if (this.#isUsed) this.#learnStop(this.#handle.streamCapacity(this.streamId));
+    // Whoever was told of a write that is done may have ended everything.
+    if (this.#isUsed && !isClosed(this.#write)) this.#learnStop(this.#handle.streamCapacity(this.streamId));
   }
 
   /** @internal The connection ended: what came before can still be read, if `keepsReceived`. */
@@ -355,7 +378,7 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
     return quiet(new Promise((resolve, reject) => this.#reads.push({ resolve, reject })));
   }
 
-  #queueReadUnless(signal: AbortSignal): Promise<Uint8Array | null> {
+  #queueReadUnless(signal: Abortable): Promise<Uint8Array | null> {
     const { p, resolveP, rejectP } = promise<Uint8Array | null>();
     const waiting: PendingRead = { resolve: resolveP, reject: rejectP };
     this.#reads.push(waiting);
@@ -377,8 +400,9 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
 
   /** Reads where it stays, beside others: one call of the addon. */
   #takeSmall(): Uint8Array | null | undefined {
-    if (SLAB_BYTES - slabUsed < LEAST_SLAB_BYTES) {
-      slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+    // Nothing is left of one that somebody has detached all the same.
+    if (slab.byteLength - slabUsed < LEAST_SLAB_BYTES) {
+      slab = newSlab();
       slabUsed = 0;
     }
     const at = slabUsed;
@@ -418,26 +442,35 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
     const length = packed === FINISHED ? 0 : readLength(packed);
     this.#bytesRead += length;
     this.#isDry = length < buffer.byteLength - at;
-    if (isEnd) this.#endRead();
+    if (isEnd) {
+      this.#read = advance(this.#read, ENDED);
+      // Later: listeners may read, be it from here, and first comes who reads now.
+      this.#owesEnd = true;
+    }
     if (length > 0) return length;
     return isEnd ? null : undefined;
   }
 
-  /** Gives those who wait what is there. */
+  /** Gives those who wait what is there. Throws what the addon throws: they go on waiting. */
   #serveReads(): void {
     for (let read = this.#reads.shift(); read !== undefined; read = this.#reads.shift()) {
       let chunk: Uint8Array | null | undefined;
       try {
         chunk = this.#take();
       } catch (reason) {
-        read.reject(reason);
-        return;
+        if (this.#read.status === 'failed') {
+          read.reject(reason);
+          return;
+        }
+        this.#reads.unshift(read);
+        throw reason;
       }
       if (chunk === undefined) {
         this.#reads.unshift(read);
         return;
       }
       read.resolve(chunk);
+      this.#tellEnd();
     }
   }
 
@@ -451,15 +484,16 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
   /** Before the connection goes, reads all that came; bounded by the windows we gave the peer. */
   #rescue(): void {
     this.#isDry = false;
-    this.#serveReads();
-    if (this.#read.status !== 'open' || this.#reads.length > 0) return;
     const rescued: Uint8Array[] = [];
     try {
+      this.#serveReads();
+      if (this.#read.status !== 'open' || this.#reads.length > 0) return;
       for (let chunk = this.#take(); chunk instanceof Uint8Array; chunk = this.#take()) rescued.push(chunk);
     } catch {
       // Reset, or the addon has let go already.
     }
     this.#leftovers = rescued;
+    this.#tellEnd();
   }
 
   #offer(chunk: Uint8Array, isLast: boolean): Promise<void> {
@@ -468,7 +502,12 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
     if (isLast) this.#write = advance(this.#write, ENDING);
     let bytes = chunk;
     if (this.#writes.length === 0 && this.#isOpened) {
-      const taken = this.#push(chunk, isLast);
+      let taken: number;
+      try {
+        taken = this.#push(chunk, isLast);
+      } catch (error) {
+        return rejected(this.#host.whyEnded() ?? error);
+      }
       if (taken < 0) return rejected(this.#whyNotWritable());
       if (taken === chunk.byteLength) {
         if (isLast) this.#endWrite();
@@ -525,6 +564,15 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
     return new errors.ErrorQUICStreamInternal('The writing side has ended: nothing can be written after it');
   }
 
+  /** Tells the addon something, which no longer matters where the connection has ended. */
+  #unlessEnded(tell: () => void): void {
+    try {
+      tell();
+    } catch (error) {
+      if (this.#host.whyEnded() === undefined) throw error;
+    }
+  }
+
   #shutdown(direction: Shutdown, code: number): void {
     if (this.#isOpened) {
       this.use();
@@ -535,8 +583,10 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
     this.#host.wake();
   }
 
-  #endRead(): void {
-    this.#read = advance(this.#read, ENDED);
+  /** Tells that reading has ended, once. */
+  #tellEnd(): void {
+    if (!this.#owesEnd) return;
+    this.#owesEnd = false;
     if (this.#reads.length > 0) for (const read of this.#reads.splice(0)) read.resolve(null);
     this.tell(events.EventQUICStreamCloseRead, undefined);
     this.#closeIfDone();
@@ -578,6 +628,13 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
     this.#host.release(this);
     this.tell(events.EventQUICStreamDestroyed, undefined);
   }
+}
+
+/** Whoever transfers one chunk to a worker must not empty the others. */
+function newSlab(): Buffer {
+  const made = Buffer.allocUnsafeSlow(SLAB_BYTES);
+  markAsUntransferable(made.buffer);
+  return made;
 }
 
 function isClosed(half: Half): boolean {

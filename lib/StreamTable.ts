@@ -4,7 +4,7 @@ import type { PromiseDeconstructed, StreamId } from './types';
 import QUICStream from './QUICStream';
 import { Shutdown } from './native';
 import ChurnMap from './utils/churnMap';
-import { onAbort, promise } from './utils/promise';
+import { type Abortable, onAbort, promise } from './utils/promise';
 
 type Kind = 'bidi' | 'uni';
 
@@ -64,7 +64,7 @@ class StreamTable {
   }
 
   /** A stream of ours, when the peer's credit covers it. */
-  async open(kind: Kind, signal: AbortSignal | undefined): Promise<QUICStream> {
+  async open(kind: Kind, signal: Abortable | undefined): Promise<QUICStream> {
     signal?.throwIfAborted();
     if (this.#isCovered(kind)) return this.create(kind);
     const wanted = promise<QUICStream>();
@@ -118,6 +118,13 @@ class StreamTable {
     }
   }
 
+  /** Opens none for those who wait for one. */
+  refuseWanted(reason: unknown): void {
+    for (const kind of ['bidi', 'uni'] as const) {
+      for (const { rejectP } of this.#waiting[kind].wanted.splice(0)) rejectP(reason);
+    }
+  }
+
   /** Whether the peer has acknowledged all that was written to the streams that have ended. */
   isDelivered(): boolean {
     const ids = new Float64Array(this.#undelivered);
@@ -127,11 +134,8 @@ class StreamTable {
 
   /** The connection ends, and all streams with it. */
   end(ending: Ending, keepsReceived: boolean): void {
-    for (const kind of ['bidi', 'uni'] as const) {
-      const { streams, wanted } = this.#waiting[kind];
-      streams.length = 0;
-      for (const { rejectP } of wanted.splice(0)) rejectP(ending.error);
-    }
+    for (const kind of ['bidi', 'uni'] as const) this.#waiting[kind].streams.length = 0;
+    this.refuseWanted(ending.error);
     for (const stream of this.values()) stream.onConnectionEnd(ending.error, keepsReceived);
     this.#undelivered = [];
   }

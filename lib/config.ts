@@ -5,7 +5,8 @@ import { isUint8Array } from 'node:util/types';
 import * as errors from './errors';
 import { NativeConfig, messageOf, nativeCode } from './native';
 import { closest } from './utils/closest';
-import { earlyDataContext, tlsSettings } from './tlsSettings';
+import { describe } from './utils/expect';
+import { earlyDataContext, needsRoots, tlsSettings } from './tlsSettings';
 import { certificatesIn, collectPEMs } from './utils/pem';
 
 const MiB = 1024 * 1024;
@@ -96,6 +97,24 @@ const ranges = {
   readableChunkSize: [1, 64 * MiB],
 } as const satisfies Partial<Record<keyof QUICConfig, readonly [number, number]>>;
 
+/** What the others are, where they are set; lists and callbacks are checked one by one. */
+const types = {
+  verifyPeer: 'boolean',
+  grease: 'boolean',
+  disableActiveMigration: 'boolean',
+  followServer: 'boolean',
+  discoverPmtu: 'boolean',
+  enableEarlyData: 'boolean',
+  earlyData: 'boolean',
+  sigalgs: 'string',
+  groups: 'string',
+  logKeys: 'string',
+  qlogDirectory: 'string',
+  congestionControl: 'string',
+  keepAliveIntervalTime: 'number',
+  verifyCallback: 'function',
+} as const satisfies Partial<Record<keyof QUICConfig, string>>;
+
 /** Settings as the user gives them. */
 type ConfigInput = Partial<QUICConfig>;
 
@@ -121,9 +140,14 @@ function resolveConfig(
   if (known !== undefined && made !== undefined && isSame(input, made.input)) {
     return { settings, native: known, certs: made.certs, ca: made.ca };
   }
-  expectKnown(input);
+  expectKnown(input, Object.keys(clientDefault));
   check(settings);
   const pems = { key: pemsOf('key', settings), cert: pemsOf('cert', settings), ca: pemsOf('ca', settings) };
+  if (Array.isArray(settings.ca) && pems.ca.length === 0 && needsRoots(settings, pems)) {
+    throw new errors.ErrorQUICConfig(
+      'ca is an empty list, by which nobody could be trusted: leave it out for the roots of Node',
+    );
+  }
   if (pems.key.length !== pems.cert.length) {
     throw new errors.ErrorQUICConfig(`${pems.key.length} keys don't match ${pems.cert.length} certificate chains`);
   }
@@ -238,10 +262,10 @@ function isSet(value: unknown): boolean {
 }
 
 /** A setting that is misspelt would be left at its default without a word. */
-function expectKnown(input: ConfigInput): void {
+function expectKnown(input: object, known: readonly string[]): void {
   for (const [name, value] of Object.entries(input)) {
-    if (!isSet(value) || Object.hasOwn(clientDefault, name)) continue;
-    const meant = closest(name, Object.keys(clientDefault));
+    if (!isSet(value) || known.includes(name)) continue;
+    const meant = closest(name, known);
     const hint = meant === undefined ? '' : `: did you mean ${meant}?`;
     throw new errors.ErrorQUICConfig(`there is no setting ${name}${hint}`);
   }
@@ -262,8 +286,11 @@ function check(settings: QUICConfig): void {
       throw new errors.ErrorQUICConfig(`${name} is ${String(value)}: expected an integer from ${least} to ${most}`);
     }
   }
-  if (!['undefined', 'function'].includes(typeof settings.verifyCallback)) {
-    throw new errors.ErrorQUICConfig('verifyCallback is expected to be a function');
+  for (const [name, type] of Object.entries(types)) {
+    const value: unknown = settings[name as keyof typeof types];
+    if (value !== undefined && typeof value !== type) {
+      throw new errors.ErrorQUICConfig(`${name} is ${describe(value)}: expected a ${type}`);
+    }
   }
   if (settings.verifyCallback !== undefined && !settings.verifyPeer) {
     throw new errors.ErrorQUICConfig('verifyCallback without verifyPeer would never be asked');
@@ -281,10 +308,13 @@ function check(settings: QUICConfig): void {
   if (!Array.isArray(settings.applicationProtos) || settings.applicationProtos.length === 0) {
     throw new errors.ErrorQUICConfig('applicationProtos is expected to be a list of at least one protocol');
   }
+  if (!settings.applicationProtos.every((protocol: unknown) => typeof protocol === 'string')) {
+    throw new errors.ErrorQUICConfig('applicationProtos is expected to be a list of strings');
+  }
   checkKeepAlive(settings);
   checkDgram(settings.enableDgram);
   const rules: unknown[] = settings.dgramDrop;
-  if (rules.length !== 2 || !rules.every((rule) => rule === 'oldest' || rule === 'newest')) {
+  if (!Array.isArray(rules) || rules.length !== 2 || !rules.every((rule) => rule === 'oldest' || rule === 'newest')) {
     throw new errors.ErrorQUICConfig("dgramDrop is expected to be two of 'oldest' and 'newest'");
   }
 }
@@ -302,10 +332,14 @@ function checkKeepAlive({ keepAliveIntervalTime: interval, maxIdleTimeout }: QUI
 }
 
 function checkDgram(enableDgram: QUICConfig['enableDgram']): void {
-  const [isEnabled, ...lengths] = (Array.isArray(enableDgram) ? enableDgram : []) as [unknown, number, number];
-  if (typeof isEnabled !== 'boolean' || !lengths.every((length) => Number.isInteger(length) && length >= 0)) {
+  const [isEnabled, ...lengths] = (Array.isArray(enableDgram) ? enableDgram : []) as unknown[];
+  if (typeof isEnabled !== 'boolean' || lengths.length !== 2 || !lengths.every(isLength)) {
     throw new errors.ErrorQUICConfig('enableDgram is expected to be [boolean, queue length, queue length]');
   }
+}
+
+function isLength(value: unknown): boolean {
+  return Number.isInteger(value) && (value as number) >= 0;
 }
 
 /** Anything the addon refuses is a setting of the user. */
@@ -366,4 +400,13 @@ function shorter(ms: number, other: number): number {
 }
 
 export type { ResolvedConfig };
-export { DATAGRAM_QUEUE, receiveRoom, clientDefault, serverDefault, minIdleTimeout, refusalsNamed, resolveConfig };
+export {
+  DATAGRAM_QUEUE,
+  receiveRoom,
+  clientDefault,
+  serverDefault,
+  minIdleTimeout,
+  expectKnown,
+  refusalsNamed,
+  resolveConfig,
+};

@@ -28,8 +28,8 @@ function advance(from: State, to: State): State {
 
 /** Throws what a call gets that needs a connection which is neither at its beginning nor at its end. */
 function expectRunning({ status }: State): void {
-  if (status === 'stopping') throw new errors.ErrorQUICConnectionStopping();
-  if (status !== 'running') throw new errors.ErrorQUICConnectionNotRunning();
+  if (status === 'stopping') throw new errors.ErrorQUICConnectionStopping('The connection is about to end');
+  if (status !== 'running') throw new errors.ErrorQUICConnectionNotRunning('The connection has ended');
 }
 
 export type { State };

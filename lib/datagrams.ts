@@ -2,7 +2,8 @@ import type { NativeConnection } from './native';
 import type { PromiseDeconstructed, QUICConfig } from './types';
 import { markAsUntransferable } from 'node:worker_threads';
 import { receiveRoom } from './config';
-import { onAbort, promise, quiet } from './utils/promise';
+import { toSignal } from './utils/expect';
+import { type Abortable, onAbort, promise, quiet } from './utils/promise';
 
 /** Counters of datagrams. */
 type DatagramStats = {
@@ -70,7 +71,8 @@ class Datagrams implements AsyncIterable<Uint8Array> {
   /** Takes in what came, and tells each. */
   receive(onDatagram: (datagram: Uint8Array) => void): void {
     let taken = 0;
-    for (let batch = this.#take(); batch.length > 0; batch = this.#take()) {
+    // Whoever is told of one may end the connection.
+    for (let batch = this.#take(); batch.length > 0; batch = this.#isEnded ? [] : this.#take()) {
       taken += batch.length;
       for (const datagram of batch) {
         this.#push(datagram);
@@ -102,8 +104,14 @@ class Datagrams implements AsyncIterable<Uint8Array> {
   }
 
   /** The next datagram; `null` when the connection has ended. */
-  next(signal?: AbortSignal): Promise<Uint8Array | null> {
-    if (signal?.aborted === true) return quiet(Promise.reject(signal.reason as Error));
+  next(given?: AbortSignal): Promise<Uint8Array | null> {
+    let signal: Abortable | undefined;
+    try {
+      signal = toSignal(given);
+      signal?.throwIfAborted();
+    } catch (reason) {
+      return quiet(Promise.reject(reason as Error));
+    }
     const first = this.#queue.shift();
     if (first !== undefined) return Promise.resolve(first);
     if (this.#isEnded) return Promise.resolve(null);

@@ -22,7 +22,15 @@ import { toLogger } from './logging';
 import { messageOf, nativeCode } from './native';
 import QUICConnection from './QUICConnection';
 import QUICSocket from './QUICSocket';
-import { resolveHosts, toPort, toResolved, validateTargets } from './utils/address';
+import {
+  resolveHost,
+  resolveHosts,
+  resolvesZeroIP,
+  toCanonicalIP,
+  toPort,
+  toResolved,
+  validateTargets,
+} from './utils/address';
 import { type Abortable, unlessAborted } from './utils/promise';
 
 type DialOptions = {
@@ -77,7 +85,7 @@ async function dial(options: QUICClientOptions, signal: Abortable, attempts: Dia
   signal.throwIfAborted();
   const target = await resolveTarget(options, socket, signal);
   try {
-    if (!isSocketShared) await startOwn(socket, options);
+    if (!isSocketShared) await startOwn(socket, options, signal);
     if (!socket.isRunning) throw new errors.ErrorQUICClientSocketNotRunning('The shared socket is not started');
     signal.throwIfAborted();
     const hosts = validateTargets(socket.host, socket.type, target.hosts, errors.ErrorQUICClientInvalidHost);
@@ -131,8 +139,8 @@ function resolveClientConfig({ config }: QUICClientOptions, changes?: { earlyDat
 
 /** A name or an address as certificates have it: names in ASCII. */
 function toServerName(name: string): string {
-  // Certificates know nothing of the scope of a link-local address.
-  if (isIP(name) !== 0) return name.split('%', 1).join();
+  // Certificates know nothing of the scope of a link-local address, and have each address in one form.
+  if (isIP(name) !== 0) return toCanonicalIP(resolvesZeroIP(name.split('%', 1).join() as Host));
   // eslint-disable-next-line no-control-regex -- all of ASCII
   const ascii = /^[\x00-\x7f]*$/.test(name) ? name : domainToASCII(name);
   if (!/^[\w-]+(\.[\w-]+)*\.?$/.test(ascii)) {
@@ -141,10 +149,11 @@ function toServerName(name: string): string {
   return ascii;
 }
 
-async function startOwn(socket: QUICSocket, options: QUICClientOptions): Promise<void> {
+async function startOwn(socket: QUICSocket, options: QUICClientOptions, signal: Abortable): Promise<void> {
   const { localHost, localPort } = options as { localHost?: string; localPort?: number };
+  const host = localHost === undefined ? undefined : resolveHost(localHost, socket.resolveHostname);
   await socket.start({
-    host: localHost,
+    host: host && (await unlessAborted(host, signal))[0],
     port: localPort,
     reuseAddr: options.reuseAddr,
     ipv6Only: options.ipv6Only,

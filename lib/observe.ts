@@ -4,12 +4,13 @@ import { randomBytes } from 'node:crypto';
 import tryInTurn from './attempts';
 import * as errors from './errors';
 import { isSame } from './probing';
-import { type Abortable, onAbort, promise } from './utils/promise';
+import { toSignal, toTimeout } from './utils/expect';
+import { Abort, type Abortable, onAbort, promise, unlessAborted } from './utils/promise';
 import { onTimeout } from './utils/timer';
 
 /** How to ask. */
 type ObserveOptions = {
-  /** Milliseconds after which it is given up; default 5000. Of a name each address has so long. */
+  /** Milliseconds after which it is given up; default 5000. Of a name each address has so long, and the look-up as well. */
   timeout?: number;
   /** Gives it up. */
   signal?: AbortSignal;
@@ -21,10 +22,12 @@ const FIRST_INTERVAL = 200;
 /** Asks a socket, at one of its addresses, from which address it sees us. */
 async function observe(
   probing: Probing,
-  { hosts, port }: { hosts: readonly Host[]; port: Port },
-  { timeout, signal }: ObserveOptions,
+  resolve: () => Promise<{ hosts: readonly Host[]; port: Port }>,
+  options: ObserveOptions,
 ): Promise<RemoteInfo> {
+  const [timeout, signal] = [toTimeout(options.timeout) ?? 5000, toSignal(options.signal)];
   signal?.throwIfAborted();
+  const { hosts, port } = await inTime(resolve, timeout, signal);
   const start = (host: Host, signal: Abortable): Promise<RemoteInfo> => ask(probing, { host, port }, timeout, signal);
   try {
     return await tryInTurn(hosts, { start, discard: () => undefined }, signal);
@@ -33,8 +36,23 @@ async function observe(
   }
 }
 
+/** What a look-up finds, unless it takes too long. */
+async function inTime<T>(resolve: () => Promise<T>, timeout: number, signal: Abortable | undefined): Promise<T> {
+  const over = new Abort();
+  const message = `The address to ask wasn't found within ${timeout} ms`;
+  const detach = [
+    onAbort(signal, (reason) => over.abort(reason)),
+    onTimeout(timeout, () => over.abort(new errors.ErrorQUICSocketObserveTimeout(message))),
+  ];
+  try {
+    return await unlessAborted(resolve(), over);
+  } finally {
+    for (const stop of detach) stop();
+  }
+}
+
 /** Questions and answers may be lost, so it asks again. */
-async function ask(probing: Probing, target: RemoteInfo, timeout = 5000, signal: Abortable): Promise<RemoteInfo> {
+async function ask(probing: Probing, target: RemoteInfo, timeout: number, signal: Abortable): Promise<RemoteInfo> {
   const { p, resolveP, rejectP } = promise<RemoteInfo>();
   const nonce = randomBytes(16);
   const stopListening = probing.listen(nonce, {

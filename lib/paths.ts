@@ -1,9 +1,11 @@
 import type { Driven } from './Driver';
+import type { Ending } from './endings';
 import type { DetachedConnection, NativeConnection } from './native';
 import type { Host, Port, RemoteInfo, SocketType } from './types';
 import * as errors from './errors';
 import { messageOf, nativeCode } from './native';
 import { validateTarget } from './utils/address';
+import { toSignal, toTimeout } from './utils/expect';
 import { onAbort, promise } from './utils/promise';
 import { onTimeout } from './utils/timer';
 
@@ -30,6 +32,8 @@ type MigrateLimits = {
 
 /** What drives a connection, and can let another one do it. */
 interface PathDriver {
+  /** Whether its socket was stopped: it drives nothing any more. */
+  readonly isClosed: boolean;
   /** Something may want to be sent. */
   wake(): void;
   /** Calls `check` at the end of each turn until it answers true. */
@@ -62,6 +66,10 @@ class Paths {
   #hasMoved = false;
   /** Who waits for the new path to be validated. */
   #onChange: ((change: PathChange) => void) | undefined;
+  /** Gives up the move that is under way. */
+  #giveUp: ((reason: unknown) => void) | undefined;
+  /** What is looked at after each turn, wherever the connection is; `undefined` while there is nothing. */
+  #watchers: Set<() => boolean> | undefined;
 
   /** `remote` is where it was dialled; the addon knows from where newcomers come. */
   constructor(
@@ -96,6 +104,32 @@ class Paths {
     return this.#remote;
   }
 
+  /** Calls `check` at the end of each turn of whoever drives the connection, until it answers true. */
+  watch(check: () => boolean): void {
+    (this.#watchers ??= new Set()).add(check);
+    this.#watchBy(this.#driver, check);
+  }
+
+  #watchBy(driver: PathDriver, check: () => boolean): void {
+    driver.watch(() => {
+      // Done, or gone with the connection to another driver.
+      if (this.#driver !== driver || this.#watchers?.has(check) !== true) return true;
+      if (!check()) return false;
+      this.#unwatch(check);
+      return true;
+    });
+  }
+
+  #unwatch(check: () => boolean): void {
+    this.#watchers?.delete(check);
+    if (this.#watchers?.size === 0) this.#watchers = undefined;
+  }
+
+  /** The connection ends, and a move with it. */
+  end(ending: Ending): void {
+    this.#giveUp?.(ending.error);
+  }
+
   /** Takes in what happened, and tells each change. */
   update(tell: (change: PathChange) => void): void {
     this.#mayHaveMoved = true;
@@ -110,17 +144,22 @@ class Paths {
     }
   }
 
-  /** Moves to another socket; resolves when the new path is validated. If it isn't, the connection is back where it was. */
-  async migrate(socket: PathSocket, { timeout = 10_000, signal }: MigrateLimits): Promise<void> {
+  /**
+   * Moves to another socket; resolves when the new path is validated. If it isn't, the connection is back where it was. Rejects
+   * with the error of the connection if that ends.
+   */
+  async migrate(socket: PathSocket, limits: MigrateLimits): Promise<void> {
+    const [timeout, signal] = [toTimeout(limits.timeout) ?? 10_000, toSignal(limits.signal)];
     signal?.throwIfAborted();
     if (this.#onChange !== undefined) throw new errors.ErrorQUICConnectionMigration('It is moving already');
-    if (!socket.isRunning) throw new errors.ErrorQUICConnectionMigration('The socket is not started');
+    expectRunning(socket);
     const to = { driver: socket.driver, local: { host: socket.host, port: socket.port } };
     if (to.driver === this.#driver) throw new errors.ErrorQUICConnectionMigration('It is on this socket already');
     const invalid = errors.ErrorQUICConnectionMigration;
     validateTarget(socket.host, socket.type, this.remote.host, 'udp4', invalid);
     const before = { driver: this.#driver, local: this.#local };
     const validated = promise();
+    this.#giveUp = validated.rejectP;
     this.#onChange = ({ what, local }) => {
       if (what === 'failed' && isSame(local, to.local)) {
         validated.rejectP(new errors.ErrorQUICConnectionMigration('Nobody answers over the new path'));
@@ -139,17 +178,20 @@ class Paths {
     try {
       // Not within a turn of the driver that is to be left.
       await Promise.race([this.#spareId(), validated.p]);
+      // It may have been stopped meanwhile.
+      expectRunning(socket);
       this.#move(to);
       this.#hasMoved = true;
       // The path may be one that was used before, from another address.
       const received = this.#receivedFrom(to.local);
-      this.#watch(() => this.#receivedFrom(to.local) > received, validated.resolveP);
+      this.#watchMove(() => this.#receivedFrom(to.local) > received, validated.resolveP);
       await validated.p;
     } catch (error) {
       this.#return(before);
       throw error;
     } finally {
       this.#onChange = undefined;
+      this.#giveUp = undefined;
       for (const stop of detach) stop();
     }
   }
@@ -157,13 +199,13 @@ class Paths {
   /** Resolves in a later turn, when the peer has given us a connection id for one more path. */
   async #spareId(): Promise<void> {
     const { p, resolveP } = promise();
-    this.#watch(() => this.#handle.availableDcids() > 0, resolveP);
+    this.#watchMove(() => this.#handle.availableDcids() > 0, resolveP);
     await p;
   }
 
   /** Calls back at the end of the turn in which something is true, unless the move or the connection is over before. */
-  #watch(isTrue: () => boolean, callback: () => void): void {
-    this.#driver.watch(() => {
+  #watchMove(isTrue: () => boolean, callback: () => void): void {
+    this.watch(() => {
       const isOver = this.#onChange === undefined || this.#handle.key === null;
       const isReached = !isOver && isTrue();
       if (isReached) callback();
@@ -182,6 +224,7 @@ class Paths {
       const detached = this.#driver.detach(this.#handle);
       this.#driver = driver;
       this.#local = local;
+      for (const check of this.#watchers ?? []) this.#watchBy(driver, check);
       driver.attach(detached, this.#handle, this.#connection);
     } catch (error) {
       throw new errors.ErrorQUICConnectionMigration(`It can't move: ${messageOf(error)}`, { cause: error });
@@ -190,7 +233,7 @@ class Paths {
 
   /** Goes back, if it can: a connection that has ended meanwhile, or whose old socket is stopped, stays where it is. */
   #return(before: { driver: PathDriver; local: RemoteInfo }): void {
-    if (this.#driver === before.driver || !this.#connection.isActive) return;
+    if (this.#driver === before.driver || before.driver.isClosed || !this.#connection.isActive) return;
     try {
       this.#move(before);
     } catch (error) {
@@ -214,6 +257,10 @@ const changes: Partial<Record<string, PathChange['what']>> = {
   FailedValidation: 'failed',
   PeerMigrated: 'migrated',
 };
+
+function expectRunning({ isRunning }: PathSocket): void {
+  if (!isRunning) throw new errors.ErrorQUICConnectionMigration('The socket is not started');
+}
 
 function isSame(a: RemoteInfo, b: RemoteInfo): boolean {
   return a.host === b.host && a.port === b.port;

@@ -19,6 +19,7 @@ class Probing {
   readonly #endpoint: Endpoint;
   readonly #wake: () => void;
   readonly #listeners = new Map<string, ProbeListener>();
+  #isClosed = false;
 
   constructor(endpoint: Endpoint, wake: () => void) {
     this.#endpoint = endpoint;
@@ -28,9 +29,11 @@ class Probing {
   /**
    * Listens by a nonce; answers how to stop.
    *
+   * @throws {errors.ErrorQUICSocketNotRunning} the socket was stopped
    * @throws {RangeError} the nonce has another length than 16 bytes, or is in use
    */
   listen(nonce: Uint8Array, listener: ProbeListener): () => void {
+    if (this.#isClosed) throw wasStopped();
     if (nonce.byteLength !== 16) throw new RangeError(`a nonce has 16 bytes, not ${nonce.byteLength}`);
     const id = idOf(nonce);
     if (this.#listeners.has(id))
@@ -72,10 +75,10 @@ class Probing {
 
   /** The socket stops: nothing more is sent or heard. */
   close(): void {
+    this.#isClosed = true;
     const listeners = [...this.#listeners.values()];
     this.#listeners.clear();
-    for (const listener of listeners)
-      listener.onStopped(new errors.ErrorQUICSocketNotRunning('The socket was stopped'));
+    for (const listener of listeners) listener.onStopped(wasStopped());
   }
 
   #tell({ nonce, host, port, observed }: Heard): void {
@@ -86,6 +89,10 @@ class Probing {
     else if (observed === undefined) for (const listener of listeners) listener.onPunch?.(from, nonce);
     else this.#listeners.get(idOf(nonce))?.onAnswer(from, toRemoteInfo(observed));
   }
+}
+
+function wasStopped(): errors.ErrorQUICSocketNotRunning {
+  return new errors.ErrorQUICSocketNotRunning('The socket was stopped');
 }
 
 function toRemoteInfo({ host, port }: { host: string; port: number }): RemoteInfo {

@@ -3,6 +3,7 @@ import type { Host, Port, RemoteInfo } from './types';
 import { randomBytes } from 'node:crypto';
 import * as errors from './errors';
 import { isSame } from './probing';
+import { expectBytes, toSignal, toTimeout } from './utils/expect';
 import { onAbort, promise } from './utils/promise';
 import { onTimeout } from './utils/timer';
 
@@ -24,6 +25,9 @@ type PunchOptions = {
   /** Counts any datagram from a target as a way that is open, for peers that don't answer punches; default false. */
   acceptAny?: boolean;
 };
+
+/** Finds the addresses of a target. */
+type Resolving = () => Promise<RemoteInfo[]>;
 
 /** One address that was punched. */
 type PunchAttempt = {
@@ -64,19 +68,30 @@ class Punch {
   readonly #maxInterval: number;
   readonly #firstInterval: number;
   readonly #acceptsAny: boolean;
-  readonly #attempts: PunchAttempt[];
+  readonly #attempts: PunchAttempt[] = [];
+  /** Targets whose addresses aren't known yet. */
+  #unresolved = 0;
+  #isOver = false;
   readonly #start = performance.now();
   readonly #open = promise<PunchResult>();
   #interval: number;
   #timer: NodeJS.Timeout | undefined;
 
-  /** Punches until one of the targets answers. */
-  static run(probing: Probing, targets: RemoteInfo[], options: PunchOptions, stats: PunchStats): Promise<PunchResult> {
-    return new Punch(probing, targets, options, stats).#run(options);
+  /** Punches until one of the targets answers: each as soon as its addresses are known. */
+  static async run(
+    probing: Probing,
+    targets: readonly Resolving[],
+    options: PunchOptions,
+    stats: PunchStats,
+  ): Promise<PunchResult> {
+    return new Punch(probing, options, stats).#run(targets, options);
   }
 
-  constructor(probing: Probing, targets: RemoteInfo[], options: PunchOptions, stats: PunchStats) {
-    const { nonce = randomBytes(16), interval = 50, maxInterval = 1000, acceptAny = false } = options;
+  constructor(probing: Probing, options: PunchOptions, stats: PunchStats) {
+    const { nonce = randomBytes(16), acceptAny = false } = options;
+    const interval = toTimeout(options.interval, 'interval') ?? 50;
+    const maxInterval = toTimeout(options.maxInterval, 'maxInterval') ?? 1000;
+    expectBytes(nonce, 'nonce');
     this.#probing = probing;
     this.#stats = stats;
     this.#nonce = Uint8Array.from(nonce);
@@ -84,10 +99,10 @@ class Punch {
     this.#maxInterval = Math.max(this.#firstInterval, maxInterval);
     this.#interval = this.#firstInterval;
     this.#acceptsAny = acceptAny;
-    this.#attempts = targets.map((target) => ({ ...target, sent: 0, isAdopted: false }));
   }
 
-  async #run({ timeout = 10_000, signal }: PunchOptions): Promise<PunchResult> {
+  async #run(targets: readonly Resolving[], options: PunchOptions): Promise<PunchResult> {
+    const [timeout, signal] = [toTimeout(options.timeout) ?? 10_000, toSignal(options.signal)];
     const stopListening = this.#probing.listen(this.#nonce, {
       onAnswer: (from, observed) => this.#onAnswer(from, observed),
       onPunch: (from, nonce) => this.#onPunch(from, nonce),
@@ -101,14 +116,42 @@ class Punch {
       onAbort(signal, (reason) => this.#onAbort(reason)),
     ];
     try {
-      if (this.#acceptsAny) for (const attempt of this.#attempts) this.#probing.watch(attempt);
-      if (signal?.aborted !== true) this.#sendToAll();
+      if (signal?.aborted !== true) void this.#resolve(targets);
       return await this.#open.p;
     } finally {
+      this.#isOver = true;
       clearTimeout(this.#timer);
       for (const stop of detach) stop();
       if (this.#acceptsAny) for (const attempt of this.#attempts) this.#probing.unwatch(attempt);
     }
+  }
+
+  /** Punches each target from when its addresses are known. Fails if there is none that can be punched. */
+  async #resolve(targets: readonly Resolving[]): Promise<void> {
+    this.#unresolved = targets.length;
+    const outcomes = await Promise.allSettled(targets.map((resolve) => this.#add(resolve)));
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (this.#attempts.length > 0) return;
+    this.#open.rejectP(failed?.reason ?? new RangeError('expected one target at least'));
+  }
+
+  async #add(resolve: Resolving): Promise<void> {
+    try {
+      const found = await resolve();
+      if (!this.#isOver) this.#punch(found);
+    } finally {
+      this.#unresolved -= 1;
+    }
+  }
+
+  #punch(targets: RemoteInfo[]): void {
+    for (const target of targets) {
+      if (this.#find(target) !== undefined) continue;
+      this.#attempts.push({ ...target, sent: 0, isAdopted: false });
+      if (this.#acceptsAny) this.#probing.watch(target);
+    }
+    this.#interval = this.#firstInterval;
+    this.#sendToAll();
   }
 
   #sendToAll(): void {
@@ -187,9 +230,10 @@ class Punch {
 
   get #summary(): string {
     const sent = this.#attempts.reduce((sum, attempt) => sum + attempt.sent, 0);
-    return `${sent} punches to ${this.#attempts.length} addresses`;
+    const unknown = this.#unresolved === 0 ? '' : `, with ${this.#unresolved} targets whose address wasn't found yet`;
+    return `${sent} punches to ${this.#attempts.length} addresses${unknown}`;
   }
 }
 
-export type { PunchAttempt, PunchOptions, PunchResult, PunchStats };
+export type { PunchAttempt, PunchOptions, PunchResult, PunchStats, Resolving };
 export default Punch;

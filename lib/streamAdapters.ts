@@ -1,5 +1,7 @@
 import { Duplex } from 'node:stream';
 import { ReadableStream, WritableStream } from 'node:stream/web';
+import { isUint8Array } from 'node:util/types';
+import { notBytes } from './utils/expect';
 
 /** Told when a half has ended: gracefully, or with a reason. */
 type HalfWatcher = (failure: { reason: unknown } | null) => void;
@@ -92,7 +94,14 @@ function toWritable(half: WritingHalf): WritableStream<Uint8Array> {
         controller.error(failure === null ? new TypeError('The stream has ended') : failure.reason);
       });
     },
-    write: (chunk) => abortable(half.write(chunk)),
+    write(chunk) {
+      if (isUint8Array(chunk)) return abortable(half.write(chunk));
+      // The web stream fails by it, and abort wouldn't be called any more.
+      isOver = true;
+      const error = notBytes(chunk, 'chunk');
+      half.abortWrite(error);
+      throw error;
+    },
     close() {
       isOver = true;
       return abortable(half.end());
@@ -114,10 +123,10 @@ function toDuplex(stream: ReadingHalf & WritingHalf): Duplex {
       );
     },
     write(chunk: Uint8Array, _encoding, callback) {
-      settle(stream.write(chunk), callback);
+      settle(stream.write(chunk), callback, whenRead);
     },
     final(callback) {
-      settle(stream.end(), callback);
+      settle(stream.end(), callback, whenRead);
     },
     destroy(error, callback) {
       stream.cancelRead(error ?? undefined);
@@ -125,18 +134,31 @@ function toDuplex(stream: ReadingHalf & WritingHalf): Duplex {
       callback(error);
     },
   });
-  const onFailure: HalfWatcher = (failure) => {
-    if (failure !== null) duplex.destroy(toError(failure.reason));
+  // A failed write destroys both sides of a Node stream. A peer that wants no more may have answered already (RFC 9114 §4.1), so
+  // whoever is reading gets all of that first.
+  const whenRead = (fail: () => void): void => {
+    const isRead = duplex.readableDidRead || duplex.readableFlowing !== null;
+    if (isRead && !duplex.readableEnded) duplex.once('end', fail);
+    else fail();
   };
-  stream.watchRead(onFailure);
-  stream.watchWrite(onFailure);
+  stream.watchRead((failure) => {
+    if (failure !== null) duplex.destroy(toError(failure.reason));
+  });
+  stream.watchWrite((failure) => {
+    if (failure !== null && stream.isReadDone) duplex.destroy(toError(failure.reason));
+  });
   return duplex;
 }
 
-function settle(done: Promise<void>, callback: (error?: Error | null) => void): void {
+/** Tells how a write came out; a failure not before it may be told. */
+function settle(
+  done: Promise<void>,
+  callback: (error?: Error | null) => void,
+  whenMayFail: (fail: () => void) => void,
+): void {
   done.then(
     () => callback(),
-    (reason: unknown) => callback(toError(reason)),
+    (reason: unknown) => whenMayFail(() => callback(toError(reason))),
   );
 }
 

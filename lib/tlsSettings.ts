@@ -9,11 +9,10 @@ type PEMTexts = { key: string[]; cert: string[]; ca: string[] };
 
 /** What the addon makes a TLS context of. */
 function tlsSettings(side: 'client' | 'server', settings: QUICConfig, pems: PEMTexts): TlsSettings {
-  const needsRoots = settings.verifyPeer && settings.verifyCallback === undefined && pems.ca.length === 0;
   return {
     credentials: pems.key.map((key, i) => ({ key: Buffer.from(key), cert: Buffer.from(pems.cert[i] ?? '') })),
     ca: pems.ca.map((pem) => Buffer.from(pem)),
-    caDer: needsRoots ? systemRoots() : undefined,
+    caDer: needsRoots(settings, pems) ? nodeRoots() : undefined,
     sigalgs: settings.sigalgs,
     groups: settings.groups,
     sessionTickets: side === 'server' && allowsResumption(settings),
@@ -22,6 +21,11 @@ function tlsSettings(side: 'client' | 'server', settings: QUICConfig, pems: PEMT
     sessionContext: side === 'server' ? judgementOf(settings, pems.ca) : undefined,
     verifyResumed: side === 'client' && settings.verifyPeer,
   };
+}
+
+/** Whether the peer is judged, and by nothing that the settings name. */
+function needsRoots({ verifyPeer, verifyCallback }: QUICConfig, { ca }: PEMTexts): boolean {
+  return verifyPeer && verifyCallback === undefined && ca.length === 0;
 }
 
 /** A client that resumes isn't judged again: a server that judges by callback has to want it. */
@@ -52,12 +56,12 @@ function digest(value: unknown): Uint8Array {
 
 let roots: Uint8Array[] | undefined;
 
-/** Node's trust anchors: the system's, where Node can read them. */
-function systemRoots(): Uint8Array[] {
-  const { getCACertificates } = tls as { getCACertificates?: (type: 'system') => string[] };
-  roots ??= certificatesIn([...(getCACertificates?.('system') ?? tls.rootCertificates)]);
+/** What Node itself trusts; before Node 22.15 it doesn't tell of `NODE_EXTRA_CA_CERTS`. */
+function nodeRoots(): Uint8Array[] {
+  const { getCACertificates } = tls as { getCACertificates?: (type: 'default') => string[] };
+  roots ??= certificatesIn([...(getCACertificates?.('default') ?? tls.rootCertificates)]);
   return roots;
 }
 
 export type { PEMTexts };
-export { earlyDataContext, tlsSettings };
+export { earlyDataContext, needsRoots, tlsSettings };

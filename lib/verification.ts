@@ -58,7 +58,7 @@ class Verification {
       onSettled();
     };
     // Not an async function: the handshake waits for each promise in between.
-    new Promise<unknown>((resolve) => resolve(verify(handle.peerCertChain() ?? [], ca, context))).then(
+    new Promise<unknown>((resolve) => resolve(verify(handle.peerCertChain() ?? [], [...ca], context))).then(
       (answer) => conclude(this.#refusalOf(answer)),
       (error: unknown) => {
         this.#thrown = error;

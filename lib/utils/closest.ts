@@ -2,7 +2,7 @@
 const MOST_CHANGES = 3;
 
 /** Which of the names somebody meant who wrote `word`; `undefined` if none is near. */
-function closest(word: string, names: string[]): string | undefined {
+function closest(word: string, names: readonly string[]): string | undefined {
   let [best, least] = [undefined as string | undefined, Math.min(MOST_CHANGES, word.length - 1) + 1];
   for (const name of names) {
     const changes = distance(word.toLowerCase(), name.toLowerCase());

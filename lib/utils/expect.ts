@@ -1,4 +1,5 @@
-import type { StopOptions } from '../types';
+import type { StopOptions, TimerLike } from '../types';
+import type { Abortable } from './promise';
 import { isUint8Array } from 'node:util/types';
 
 // What callers hand over, checked at the door: TypeScript keeps most of it out, JavaScript doesn't.
@@ -19,15 +20,86 @@ function expectStreamType(type: unknown): asserts type is 'bidi' | 'uni' {
 }
 
 /**
- * @throws {RangeError} a number can't be
- * @throws {TypeError} the reason is no bytes
+ * @throws {RangeError} the urgency can't be
+ * @throws {TypeError} the other is something else
  */
-function expectStopOptions({ errorCode = 0, reason, timeout = 0 }: StopOptions): void {
-  if (!Number.isSafeInteger(errorCode) || errorCode < 0) {
-    throw new RangeError(`errorCode is ${errorCode}, and has to be an integer from 0 to 2^53-1`);
+function expectPriority(urgency: unknown, incremental: unknown): void {
+  if (!Number.isInteger(urgency) || (urgency as number) < 0 || (urgency as number) > 255) {
+    throw new RangeError(`urgency is ${String(urgency)}, and has to be an integer from 0 to 255`);
   }
-  if (!(timeout >= 0)) throw new RangeError(`timeout is ${timeout}, and has to be milliseconds, 0 or more`);
-  if (reason !== undefined) expectBytes(reason, 'reason');
+  if (typeof incremental !== 'boolean') throw new TypeError(notA('incremental', incremental, 'a boolean'));
+}
+
+/**
+ * A signal to wait by, if there is one; `null` is none.
+ *
+ * @throws {TypeError} it is something else
+ */
+function toSignal(signal: unknown): Abortable | undefined {
+  if (signal === undefined || signal === null) return undefined;
+  const { aborted, addEventListener } = signal as Partial<Abortable>;
+  if (typeof aborted !== 'boolean' || typeof addEventListener !== 'function') {
+    throw new TypeError(notA('signal', signal, 'an AbortSignal'));
+  }
+  return signal as Abortable;
+}
+
+/**
+ * How long to wait; `undefined`, and `null`, if nothing is said.
+ *
+ * @throws {RangeError} it is no number of milliseconds
+ */
+function toTimeout(timeout: unknown, name = 'timeout'): number | undefined {
+  if (timeout === undefined || timeout === null) return undefined;
+  if (typeof timeout === 'number' && timeout >= 0) return timeout;
+  throw new RangeError(`${name} is ${describe(timeout)}, and has to be milliseconds, 0 or more`);
+}
+
+/**
+ * The same, or a timer.
+ *
+ * @throws {TypeError} it is neither
+ */
+function toTimer(timer: unknown): number | TimerLike | undefined {
+  if (timer === undefined || timer === null) return undefined;
+  const isTimer = typeof timer === 'number' || typeof (timer as Partial<TimerLike>).then === 'function';
+  if (isTimer && !Number.isNaN(timer)) return timer as number | TimerLike;
+  throw new TypeError(`timer is ${describe(timer)}, and has to be milliseconds, or a timer`);
+}
+
+/** What a stop was asked to do: checked, and with all defaults. */
+type StopRequest = Required<Pick<StopOptions, 'isApp' | 'errorCode' | 'reason' | 'force' | 'flush' | 'timeout'>> & {
+  signal: Abortable | undefined;
+};
+
+/**
+ * @throws {RangeError} a number can't be
+ * @throws {TypeError} something has another type
+ */
+function toStopRequest(options: StopOptions = {}): StopRequest {
+  const errorCode = options.errorCode ?? 0;
+  const reason = options.reason ?? NO_REASON;
+  if (!Number.isSafeInteger(errorCode) || errorCode < 0) {
+    throw new RangeError(`errorCode is ${describe(errorCode)}, and has to be an integer from 0 to 2^53-1`);
+  }
+  expectBytes(reason, 'reason');
+  return {
+    isApp: toFlag('isApp', options.isApp, true),
+    errorCode,
+    reason,
+    force: toFlag('force', options.force, true),
+    flush: toFlag('flush', options.flush, false),
+    timeout: toTimeout(options.timeout) ?? Infinity,
+    signal: toSignal(options.signal),
+  };
+}
+
+const NO_REASON = new Uint8Array(0);
+
+function toFlag(name: string, value: unknown, unset: boolean): boolean {
+  if (value === undefined || value === null) return unset;
+  if (typeof value !== 'boolean') throw new TypeError(notA(name, value, 'a boolean'));
+  return value;
 }
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
@@ -41,10 +113,33 @@ function expectLogger<Name extends 'getChild' | (typeof LEVELS)[number]>(
   if (missing.length > 0) throw new TypeError(`logger has no ${missing.join(', ')}: it needs ${methods.join(', ')}`);
 }
 
-function nameOf(value: unknown): string {
-  return value === null || value === undefined
-    ? String(value)
-    : `a ${Object.prototype.toString.call(value).slice(8, -1)}`;
+function notA(name: string, value: unknown, type: string): string {
+  return `${name} is ${describe(value)}, and has to be ${type}`;
 }
 
-export { LEVELS, expectBytes, expectLogger, notBytes, expectStreamType, expectStopOptions };
+/** A value as a message tells it: numbers and short texts as they are. */
+function describe(value: unknown): string {
+  if (typeof value === 'string' && value.length <= 20) return `'${value}'`;
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : nameOf(value);
+}
+
+function nameOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  const name = Object.prototype.toString.call(value).slice(8, -1);
+  return `${/^[AEIOU]/.test(name) ? 'an' : 'a'} ${name}`;
+}
+
+export type { StopRequest };
+export {
+  LEVELS,
+  describe,
+  expectBytes,
+  expectLogger,
+  expectPriority,
+  expectStreamType,
+  notBytes,
+  toSignal,
+  toStopRequest,
+  toTimeout,
+  toTimer,
+};
