@@ -2,16 +2,18 @@ import type { Duplex } from 'node:stream';
 import type { ReadableStream, WritableStream } from 'node:stream/web';
 import type { NativeConnection } from './native';
 import type { HalfWatcher } from './streamAdapters';
+import type { Half } from './streamState';
 import type { ConnectionMetadata, PromiseDeconstructed, StreamId } from './types';
 import { isUint8Array } from 'node:util/types';
-import { markAsUntransferable } from 'node:worker_threads';
 import * as errors from './errors';
 import * as events from './events';
 import { BLOCKED, FINISHED, Shutdown, peerCode, readEnds, readLength } from './native';
 import { TAKEN, toDuplex, toReadable, toWritable } from './streamAdapters';
+import { ENDED, ENDING, OPEN, advance, failureOf, isClosed } from './streamState';
 import Emitter from './utils/emitter';
 import { expectPriority, notBytes, toSignal } from './utils/expect';
-import { type Abortable, onAbort, promise, quiet } from './utils/promise';
+import { type Abortable, onAbort, promise, quiet, rejected } from './utils/promise';
+import { LEAST_ROOM, SLAB_BYTES, slabWithRoom } from './utils/slab';
 
 /** What a stream needs of its connection. */
 interface StreamHost {
@@ -30,29 +32,6 @@ interface StreamHost {
   codeToReason(type: 'read' | 'write', code: number): unknown;
 }
 
-/** One direction of a stream. Writing is `ending` while its end waits to be taken. */
-type Half =
-  | { readonly status: 'open' }
-  | { readonly status: 'ending' }
-  | { readonly status: 'ended' }
-  | { readonly status: 'failed'; readonly reason: unknown };
-
-const OPEN: Half = { status: 'open' };
-const ENDING: Half = { status: 'ending' };
-const ENDED: Half = { status: 'ended' };
-
-const next: Record<Half['status'], readonly Half['status'][]> = {
-  open: ['ending', 'ended', 'failed'],
-  ending: ['ended', 'failed'],
-  ended: [],
-  failed: [],
-};
-
-function advance(from: Half, to: Half): Half {
-  if (!next[from.status].includes(to.status)) throw new Error(`${from.status} can't become ${to.status}`);
-  return to;
-}
-
 /** Bytes that wait to be taken. */
 type PendingWrite = {
   bytes: Uint8Array;
@@ -67,13 +46,6 @@ type PendingRead = { resolve: (chunk: Uint8Array | null) => void; reject: (reaso
 const TURN_BYTES = 512 * 1024;
 
 const EMPTY = new Uint8Array(0);
-
-/** Small chunks share memory, as `Buffer.from` makes them: one that is kept holds no more than this. */
-const SLAB_BYTES = 8 * 1024;
-/** What a slab must have left to be read into. */
-const LEAST_SLAB_BYTES = SLAB_BYTES / 2;
-let slab = newSlab();
-let slabUsed = 0;
 
 /**
  * One stream of a connection. Read and write it by the lean calls (`read`, `write`, `end`, `for await`), as web streams
@@ -400,24 +372,20 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
 
   /** Reads where it stays, beside others: one call of the addon. */
   #takeSmall(): Uint8Array | null | undefined {
-    // Nothing is left of one that somebody has detached all the same.
-    if (slab.byteLength - slabUsed < LEAST_SLAB_BYTES) {
-      slab = newSlab();
-      slabUsed = 0;
-    }
-    const at = slabUsed;
-    const length = this.#receive(slab, at);
+    const slab = slabWithRoom();
+    const { bytes, used: at } = slab;
+    const length = this.#receive(bytes, at);
     if (length === undefined || length === null) return length;
-    slabUsed += length;
-    this.#readsSmall = slabUsed < SLAB_BYTES;
-    return slab.subarray(at, at + length);
+    slab.used += length;
+    this.#readsSmall = slab.used < SLAB_BYTES;
+    return bytes.subarray(at, at + length);
   }
 
   /** Reads into memory of just that size. */
   #takeExactly(): Uint8Array | null | undefined {
     const { chunkSize } = this.#host;
     const size = this.#handle.streamReadableLen(this.streamId, chunkSize);
-    this.#readsSmall = size <= LEAST_SLAB_BYTES;
+    this.#readsSmall = size <= LEAST_ROOM;
     const chunk = Buffer.allocUnsafeSlow(size);
     const length = this.#receive(chunk);
     // All that was there; what comes later is told.
@@ -628,27 +596,6 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
     this.#host.release(this);
     this.tell(events.EventQUICStreamDestroyed, undefined);
   }
-}
-
-/** Whoever transfers one chunk to a worker must not empty the others. */
-function newSlab(): Buffer {
-  const made = Buffer.allocUnsafeSlow(SLAB_BYTES);
-  markAsUntransferable(made.buffer);
-  return made;
-}
-
-function isClosed(half: Half): boolean {
-  return half.status === 'ended' || half.status === 'failed';
-}
-
-function failureOf(half: Half): { reason: unknown } | null {
-  return half.status === 'failed' ? { reason: half.reason } : null;
-}
-
-/** A rejection that ends no process, when nobody awaits it. */
-function rejected<T>(reason: unknown): Promise<T> {
-  // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- a reason is the application's
-  return quiet(Promise.reject<T>(reason));
 }
 
 function localRead(code: number, cause: unknown): errors.ErrorQUICStreamLocalRead {

@@ -3,7 +3,7 @@ import type { PromiseDeconstructed, QUICConfig } from './types';
 import { markAsUntransferable } from 'node:worker_threads';
 import { receiveRoom } from './config';
 import { toSignal } from './utils/expect';
-import { type Abortable, onAbort, promise, quiet } from './utils/promise';
+import { type Abortable, onAbort, promise, quiet, rejected } from './utils/promise';
 
 /** Counters of datagrams. */
 type DatagramStats = {
@@ -110,7 +110,7 @@ class Datagrams implements AsyncIterable<Uint8Array> {
       signal = toSignal(given);
       signal?.throwIfAborted();
     } catch (reason) {
-      return quiet(Promise.reject(reason as Error));
+      return rejected(reason);
     }
     const first = this.#queue.shift();
     if (first !== undefined) return Promise.resolve(first);

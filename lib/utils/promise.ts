@@ -55,6 +55,12 @@ function quiet<P extends Promise<unknown>>(p: P): P {
   return p;
 }
 
+/** A rejection that ends no process, when nobody awaits it. */
+function rejected<T>(reason: unknown): Promise<T> {
+  // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- a reason is the application's
+  return quiet(Promise.reject<T>(reason));
+}
+
 /** What waiting needs of an `AbortSignal`. */
 interface Abortable {
   readonly aborted: boolean;
@@ -150,4 +156,4 @@ class Cancellable<T> extends Promise<T> implements PromiseCancellable<T> {
 }
 
 export type { Abortable };
-export { promise, quiet, resolved, Outcome, Abort, onAbort, unlessAborted, Cancellable };
+export { promise, quiet, rejected, resolved, Outcome, Abort, onAbort, unlessAborted, Cancellable };
