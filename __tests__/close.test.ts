@@ -201,6 +201,15 @@ test('of a connection that timed out, everybody who waits learns that', async ()
   await expect(ours.read()).rejects.toBe(reasons[0]);
 });
 
+test('what came before a connection timed out can still be read', async () => {
+  await using pair = await createPair({ client: { maxIdleTimeout: 200 } });
+  const [ours, theirs] = await openStream(pair.near, pair.far);
+  const sent = randomBytes(50_000);
+  await theirs.end(sent);
+  await pair.near.closedP;
+  expect((await readAll(ours)).equals(sent)).toBe(true);
+});
+
 describe('a stop that waits', () => {
   test('is over when both sides have ended their streams, whoever was first', async () => {
     for (const order of [0, 1, 2]) {

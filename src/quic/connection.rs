@@ -355,7 +355,7 @@ impl Connection {
     }
 
     /// quiche's connection for reading what arrived before the end: it outlives the connection where data is unread.
-    pub(super) fn readable(&mut self) -> Result<&mut quiche::Connection> {
+    pub fn readable(&mut self) -> Result<&mut quiche::Connection> {
         match &mut self.state {
             State::Live(quiche) => Ok(quiche),
             State::Closed(remains) => remains.unread.as_deref_mut().ok_or(Error::Closed),
@@ -386,7 +386,7 @@ impl Connection {
         }
     }
 
-    /// Lets quiche's connection go; its statistics and its end remain, and with them what is still unread, if the peer
+    /// Lets quiche's connection go; its statistics and its end remain, and with them what is still unread, unless we
     /// ended it.
     pub(super) fn release(&mut self) {
         self.drive = None;
@@ -405,7 +405,12 @@ impl Connection {
             unread: None,
         };
         let has_unread = !self.unread.is_empty() || quiche.dgram_recv_queue_len() > 0;
-        if has_unread && cause == CloseCause::Peer {
+        if has_unread
+            && matches!(
+                cause,
+                CloseCause::Peer | CloseCause::IdleTimeout | CloseCause::StatelessReset
+            )
+        {
             remains.unread = Some(quiche);
         }
         self.state = State::Closed(Box::new(remains));

@@ -130,14 +130,14 @@ impl Connection {
     #[napi]
     pub fn stream_readable(&self, id: f64) -> Result<bool> {
         let id = number::stream_id(id)?;
-        self.with(|connection| Ok(connection.live()?.stream_readable(id)))
+        self.with(|connection| Ok(connection.readable()?.stream_readable(id)))
     }
 
     /// How many bytes `streamRead` would give now, counted up to `max` (0 to 2^53-1); 0 for no such stream.
     #[napi]
     pub fn stream_readable_len(&self, id: f64, max: f64) -> Result<f64> {
         let (id, max) = (number::stream_id(id)?, number::size("max", max, ANY)?);
-        self.with(|connection| Ok(connection.live()?.stream_readable_len(id, max)))
+        self.with(|connection| Ok(connection.readable()?.stream_readable_len(id, max)))
             .map(|bytes| bytes as f64)
     }
 
@@ -145,7 +145,7 @@ impl Connection {
     #[napi]
     pub fn stream_finished(&self, id: f64) -> Result<bool> {
         let id = number::stream_id(id)?;
-        self.with(|connection| Ok(connection.live()?.stream_finished(id)))
+        self.with(|connection| Ok(connection.readable()?.stream_finished(id)))
     }
 
     /// Whether the stream is over in each direction that it has; false for a stream that never was.
