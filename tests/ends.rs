@@ -7,10 +7,11 @@ mod common;
 
 use std::time::Instant;
 
-use common::{End, Pair, lossy, read, write};
+use common::{End, Pair, drain, lossy, read, shut, write};
 use polykey_quic::quic::SharedConnection;
 use polykey_quic::quic::endpoint::change::Change;
 use polykey_quic::quic::stream::{Read, Write};
+use quiche::Shutdown;
 
 /// What `end` sends now is lost.
 fn lose(end: &mut End) {
@@ -248,4 +249,63 @@ fn a_stream_that_has_nothing_left_to_repeat_stops_no_other() {
     pair.run();
     assert!(pair.server.opened().contains(&8));
     assert_eq!(read(&server, 8), (b"other".to_vec(), true));
+}
+
+/// Runs until a stream's reader has heard the last of it, and answers what that was.
+fn last_word(pair: &mut Pair, connection: &SharedConnection, id: u64) -> Read {
+    let mut last = Read::Blocked;
+    pair.run_until(|_| {
+        last = drain(connection, id);
+        last != Read::Blocked
+    });
+    last
+}
+
+#[test]
+fn a_stream_that_is_aborted_with_data_unsent_never_looks_complete() {
+    let (mut pair, client, server) = Pair::connected();
+    for id in [2, 6] {
+        write(&client, id, b"a", false);
+    }
+    pair.run();
+    assert_eq!(read(&server, 6), (b"a".to_vec(), false));
+    write(&client, 2, &[2; 5_000], false);
+    write(&client, 6, &[6; 5_000], false);
+    assert!(shut(&client, 6, Shutdown::Write, 5));
+    // The first datagram tells of the reset, and is lost; the others arrive.
+    let sent = pair.client.transmit();
+    assert!(sent.len() > 1);
+    pair.server.receive(&sent[1..]);
+    assert_eq!(read(&server, 6), (Vec::new(), false));
+    assert_eq!(last_word(&mut pair, &server, 6), Read::Reset { code: 5 });
+}
+
+#[test]
+fn an_end_that_is_written_after_an_abort_is_not_sent_in_its_place() {
+    let (mut pair, client, server) = Pair::connected();
+    write(&client, 2, b"a", false);
+    pair.run();
+    assert!(shut(&client, 2, Shutdown::Write, 5));
+    lose(&mut pair.client);
+    let _ = client.borrow_mut().stream_write(2, b"", true).expect("live");
+    pair.run();
+    assert_eq!(read(&server, 2), (b"a".to_vec(), false));
+    assert_eq!(last_word(&mut pair, &server, 2), Read::Reset { code: 5 });
+}
+
+#[test]
+fn an_answer_that_is_aborted_never_looks_complete_where_the_question_is_read_no_more() {
+    let (mut pair, client, server) = Pair::connected();
+    write(&client, 0, b"question", false);
+    pair.run();
+    write(&server, 0, b"a", false);
+    pair.run();
+    assert!(shut(&server, 0, Shutdown::Write, 5));
+    assert!(shut(&server, 0, Shutdown::Read, 6));
+    lose(&mut pair.server);
+    // With the end of the question, the server's part is to be acknowledged once more, so that the stream is forgotten.
+    write(&client, 0, b"", true);
+    pair.run();
+    assert_eq!(read(&client, 0), (b"a".to_vec(), false));
+    assert_eq!(last_word(&mut pair, &client, 0), Read::Reset { code: 5 });
 }

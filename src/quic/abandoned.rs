@@ -7,7 +7,9 @@
 //!
 //! - What has arrived is read and dropped before all else: often it is all that there is.
 //! - Of a stream with a part of ours, which is over, the empty end is sent once more when the peer's part is over too: its
-//!   acknowledgement makes quiche forget. To the peer it is a duplicate, as the network may make them.
+//!   acknowledgement makes quiche forget. To the peer it is a duplicate, as the network may make them. Where our part was
+//!   reset, the acknowledgement of that does the same, and only after it our patch of quiche lets the end go out: a peer that
+//!   hears of an end but not of the reset would take what it has for all.
 //! - For a stream of the peer's alone there is no remedy once STOP_SENDING is sent. Half of the peer's credit may be spent
 //!   so; of later ones we drop what comes without telling the peer, as RFC 9000 §3.5 allows.
 
