@@ -309,3 +309,108 @@ fn an_answer_that_is_aborted_never_looks_complete_where_the_question_is_read_no_
     assert_eq!(read(&client, 0), (b"a".to_vec(), false));
     assert_eq!(last_word(&mut pair, &client, 0), Read::Reset { code: 5 });
 }
+
+#[test]
+fn a_reset_is_heard_though_the_end_came_before_a_gap_was_filled() {
+    let (mut pair, client, server) = Pair::connected();
+    write(&client, 2, &[2; 5_000], true);
+    let mut sent = pair.client.transmit();
+    sent.remove(1);
+    pair.server.receive(&sent);
+    assert!(!read(&server, 2).1);
+    pair.server.changes.clear();
+    // What is missing will never come.
+    assert!(shut(&client, 2, Shutdown::Write, 5));
+    pair.run();
+    assert!(pair.server.changes.contains(&Change::StreamReadable(0, 2)));
+    assert_eq!(drain(&server, 2), Read::Reset { code: 5 });
+}
+
+#[test]
+fn a_reset_drops_what_is_unread_and_is_heard_but_not_where_all_was_read() {
+    for is_read in [false, true] {
+        let (mut pair, client, server) = Pair::connected();
+        write(&client, 0, &[0; 500], true);
+        let sent = pair.client.transmit();
+        pair.server.receive(&sent);
+        if is_read {
+            assert_eq!(read(&server, 0), (vec![0; 500], true));
+        }
+        pair.server.changes.clear();
+        assert!(shut(&client, 0, Shutdown::Write, 5));
+        pair.run();
+        let (told, last) = match is_read {
+            // RFC 9000 §3.2: "Data Read" is a state that nothing follows.
+            true => (0, Read::Finished),
+            false => (1, Read::Reset { code: 5 }),
+        };
+        let is_told = |change: &Change| matches!(change, Change::StreamReadable(_, 0));
+        assert_eq!(pair.server.count(is_told), told);
+        assert_eq!(drain(&server, 0), last);
+    }
+}
+
+/// How the writer of a stream leaves it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Farewell {
+    End,
+    EndAndAbort,
+    Abort,
+}
+
+#[test]
+fn no_aborted_stream_looks_complete_over_a_bad_link() {
+    /// More than one packet, so that something is unsent where the abort comes at once.
+    const MORE: [u8; 3_000] = [b'b'; 3_000];
+    for seed in 1..=10 {
+        let (mut pair, client, server) = Pair::connected();
+        let halves = many_halves(&mut pair, &client, &server);
+        pair.up = lossy(seed, 30);
+        pair.down = lossy(seed + 100, 30);
+        let farewell = |index: usize| match index % 7 {
+            0..3 => Farewell::End,
+            3..5 => Farewell::EndAndAbort,
+            _ => Farewell::Abort,
+        };
+        let mut unwritten = vec![MORE.len(); halves.len()];
+        let mut heard = vec![(0, None); halves.len()];
+        let mut turn = 0;
+        pair.run_until(|_| {
+            for (index, half) in halves.iter().enumerate() {
+                let (begin, farewell) = (index / 5, farewell(index));
+                let end = begin + index % 2;
+                let left = &mut unwritten[index];
+                if turn >= begin && *left > 0 && (turn <= end || farewell == Farewell::End) {
+                    *left -= write(&half.from, half.id, &MORE[..*left], farewell != Farewell::Abort);
+                }
+                if turn == end && farewell != Farewell::End {
+                    shut(&half.from, half.id, Shutdown::Write, 5);
+                }
+            }
+            turn += 1;
+            for (half, (bytes, last)) in halves.iter().zip(&mut heard) {
+                while last.is_none() {
+                    let read = half.to.borrow_mut().stream_discard(half.id, usize::MAX);
+                    match read.expect("a live connection") {
+                        Read::Blocked => break,
+                        Read::Data { bytes: more, fin } => {
+                            *bytes += more;
+                            *last = fin.then_some(Read::Finished);
+                        }
+                        other => *last = Some(other),
+                    }
+                }
+            }
+            heard.iter().all(|(_, last)| last.is_some())
+        });
+        for (index, (bytes, last)) in heard.into_iter().enumerate() {
+            let is_whole = last == Some(Read::Finished) && bytes == 1 + MORE.len();
+            let is_reset = last == Some(Read::Reset { code: 5 });
+            let (id, farewell) = (halves[index].id, farewell(index));
+            assert!(
+                is_whole && farewell != Farewell::Abort || is_reset && farewell != Farewell::End,
+                "stream {id}, seed {seed}: {farewell:?}, then {bytes} bytes and {last:?}"
+            );
+        }
+    }
+}
