@@ -648,7 +648,8 @@ export declare class Endpoint {
   /**
    * Takes a connection in and moves it to our address (RFC 9000 §9): path events tell whether the new path works.
    * Answers its key here. Throws `OutOfIdentifiers` while the server has given us no spare connection id: look at
-   * `availableDcids` before; the connection can then be detached again.
+   * `availableDcids` before; the connection can then be detached again. Throws `NotBound` before this endpoint has an
+   * address, and takes nothing in.
    */
   attach(detached: DetachedConnection): number
   /** Whether to answer those who ask from which address they are seen. Default no. */

@@ -7,11 +7,12 @@ mod common;
 use std::collections::HashSet;
 use std::time::Instant;
 
-use common::{Datagram, End, Pair, drain, read, write};
+use common::{Datagram, End, Pair, drain, read, unbound, write};
+use polykey_quic::quic::connection::CloseCause;
 use polykey_quic::quic::endpoint::EndpointSettings;
 use polykey_quic::quic::endpoint::change::Change;
 use polykey_quic::quic::stream::Read;
-use polykey_quic::quic::{Config, SharedConnection, Verification};
+use polykey_quic::quic::{Config, Error, SharedConnection, Verification};
 
 const ELSEWHERE: &str = "127.0.0.2:2001";
 
@@ -45,13 +46,13 @@ fn migrate(pair: &mut Pair, client: &SharedConnection) -> End {
 
 fn migrate_to(pair: &mut Pair, client: &SharedConnection, address: &str) -> End {
     let key = key_of(client);
-    let detached = pair.client.endpoint.detach(key).expect("the server lets us go");
+    let mut detached = pair.client.endpoint.detach(key).expect("the server lets us go");
     let next = End::new(address, EndpointSettings::default());
     let first = std::mem::replace(&mut pair.client, next);
     let key = pair
         .client
         .endpoint
-        .attach(detached, Instant::now())
+        .attach(&mut detached, Instant::now())
         .expect("spare ids");
     assert_eq!(key_of(client), key);
     first
@@ -112,6 +113,36 @@ fn what_comes_late_to_the_old_socket_is_dropped_without_a_reset() {
     assert_eq!(first.endpoint.stats.invalid, late.len() as u64);
     route(&mut pair);
     pair.run_until(|_| drain(&client, 1) == Read::Data { bytes: 4, fin: true });
+}
+
+#[test]
+fn a_connection_can_be_used_between_two_sockets() {
+    let (mut pair, client, server) = Pair::connected();
+    let mut detached = pair.client.endpoint.detach(key_of(&client)).expect("allowed");
+    write(&client, 0, b"meanwhile", true);
+    assert!(!pair.client.endpoint.has_output());
+    assert!(pair.client.transmit().is_empty());
+    // Where it can't go it isn't taken in.
+    let mut unbound = unbound(EndpointSettings::default());
+    let refused = unbound.attach(&mut detached, Instant::now()).expect_err("no address");
+    assert_eq!(refused.code(), "NotBound");
+    pair.client
+        .endpoint
+        .attach(&mut detached, Instant::now())
+        .expect("where it was");
+    pair.run();
+    assert_eq!(read(&server, 0), (b"meanwhile".to_vec(), true));
+    let refused = pair.client.endpoint.attach(&mut detached, Instant::now());
+    assert_eq!(refused.expect_err("it is here").code(), "InvalidState");
+}
+
+#[test]
+fn a_connection_that_is_lost_between_two_sockets_says_that_it_is_closed() {
+    let (mut pair, client, _server) = Pair::connected();
+    drop(pair.client.endpoint.detach(key_of(&client)).expect("allowed"));
+    assert_eq!(client.borrow_mut().stream_write(0, b"x", true), Err(Error::Closed));
+    assert_eq!(client.borrow().close_cause(), Some(CloseCause::Released));
+    assert!(pair.client.transmit().is_empty());
 }
 
 #[test]
@@ -252,14 +283,17 @@ fn a_move_that_fails_for_want_of_ids_leaves_the_connection_as_it_was() {
         "the server gives them when it is connected as well"
     );
     let id = used_id(&client);
-    let detached = pair.client.endpoint.detach(key_of(&client)).expect("allowed");
+    let mut detached = pair.client.endpoint.detach(key_of(&client)).expect("allowed");
     let mut elsewhere = End::new(ELSEWHERE, EndpointSettings::default());
-    let refused = elsewhere.endpoint.attach(detached, Instant::now()).expect_err("no ids");
+    let refused = elsewhere
+        .endpoint
+        .attach(&mut detached, Instant::now())
+        .expect_err("no ids");
     assert_eq!(refused.code(), "OutOfIdentifiers");
-    let detached = elsewhere.endpoint.detach(key_of(&client)).expect("it is there");
+    let mut detached = elsewhere.endpoint.detach(key_of(&client)).expect("it is there");
     pair.client
         .endpoint
-        .attach(detached, Instant::now())
+        .attach(&mut detached, Instant::now())
         .expect("where it was");
     pair.run();
     let server = pair.server.accepted();

@@ -277,11 +277,11 @@ fn a_path_on_which_nothing_was_searched_gets_the_smallest_packets() {
     let (mut pair, client, server) = Pair::connected_with(searching(JUMBO), |_| {});
     pair.run_until(|_| pmtu(&client) == JUMBO);
     let key = client.borrow().key().expect("driven");
-    let detached = pair.client.endpoint.detach(key).expect("the server lets us go");
+    let mut detached = pair.client.endpoint.detach(key).expect("the server lets us go");
     pair.client = End::new("127.0.0.2:2001", EndpointSettings::default());
     pair.client
         .endpoint
-        .attach(detached, Instant::now())
+        .attach(&mut detached, Instant::now())
         .expect("spare ids");
     let carried = Rc::new(Cell::new(SMALLEST));
     carry(&mut pair, &carried);

@@ -343,6 +343,11 @@ impl Connection {
         });
     }
 
+    /// Takes the connection from its endpoint, which it has nothing to say to any more.
+    pub(super) fn undrive(&mut self) {
+        self.drive = None;
+    }
+
     /// The endpoint's number for this connection, while one drives it.
     pub fn key(&self) -> Option<usize> {
         self.drive.as_ref().map(|drive| drive.key)
@@ -389,7 +394,7 @@ impl Connection {
     /// Lets quiche's connection go; its statistics and its end remain, and with them what is still unread, unless we
     /// ended it.
     pub(super) fn release(&mut self) {
-        self.drive = None;
+        self.undrive();
         let cause = self.close_cause().unwrap_or(CloseCause::Released);
         let State::Live(quiche) = std::mem::replace(&mut self.state, State::Poisoned) else {
             return;

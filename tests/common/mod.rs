@@ -102,15 +102,7 @@ pub struct End {
 
 impl End {
     pub fn new(address: &str, settings: EndpointSettings) -> Self {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-        let mut endpoint = Endpoint::new(
-            settings,
-            Epoch {
-                instant: Instant::now(),
-                unix,
-            },
-        )
-        .expect("an endpoint");
+        let mut endpoint = unbound(settings);
         let address = address.parse().expect("an address");
         endpoint.set_local_address(address);
         Self {
@@ -191,6 +183,16 @@ impl End {
             .connection(key.expect("a connection"))
             .expect("a live connection")
     }
+}
+
+/// An endpoint that has no address yet.
+pub fn unbound(settings: EndpointSettings) -> Endpoint {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    let epoch = Epoch {
+        instant: Instant::now(),
+        unix,
+    };
+    Endpoint::new(settings, epoch).expect("an endpoint")
 }
 
 #[derive(Debug, Clone)]

@@ -11,7 +11,7 @@ use crate::quic::endpoint::migration;
 /// A connection between two endpoints: from `detach`, for `attach`. It ends in silence if it is dropped.
 #[napi]
 pub struct DetachedConnection {
-    inner: Option<migration::Detached>,
+    inner: migration::Detached,
 }
 
 #[napi]
@@ -24,17 +24,19 @@ impl Endpoint {
     #[napi]
     pub fn detach(&mut self, key: f64) -> Result<DetachedConnection> {
         let key = number::size("key", key, number::ANY)?;
-        catch(|| self.inner.borrow_mut().detach(key)).map(|detached| DetachedConnection { inner: Some(detached) })
+        catch(|| self.inner.borrow_mut().detach(key)).map(|inner| DetachedConnection { inner })
     }
 
     /// Takes a connection in and moves it to our address (RFC 9000 §9): path events tell whether the new path works.
     /// Answers its key here. Throws `OutOfIdentifiers` while the server has given us no spare connection id: look at
-    /// `availableDcids` before; the connection can then be detached again.
+    /// `availableDcids` before; the connection can then be detached again. Throws `NotBound` before this endpoint has an
+    /// address, and takes nothing in.
     #[napi]
     pub fn attach(&mut self, detached: &mut DetachedConnection) -> Result<f64> {
-        let Some(inner) = detached.inner.take() else {
+        let detached = &mut detached.inner;
+        if detached.is_attached() {
             return Err(invalid_argument("detached", "has been attached already"));
-        };
-        catch(|| self.inner.borrow_mut().attach(inner, now())).map(|key| key as f64)
+        }
+        catch(|| self.inner.borrow_mut().attach(detached, now())).map(|key| key as f64)
     }
 }

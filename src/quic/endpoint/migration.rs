@@ -18,7 +18,22 @@ use crate::quic::packet;
 const MAX_GONE: usize = 1_024;
 
 /// A connection between two endpoints. It does nothing, and ends when it is dropped.
-pub struct Detached(Slot);
+pub struct Detached(Option<Slot>);
+
+impl Detached {
+    /// Whether an endpoint has taken the connection in.
+    pub fn is_attached(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl Drop for Detached {
+    fn drop(&mut self) {
+        if let Some(slot) = &self.0 {
+            slot.connection.borrow_mut().release();
+        }
+    }
+}
 
 /// Ids of connections that live on elsewhere in this process, or under other ids: no stateless reset may end them.
 #[derive(Debug, Default)]
@@ -73,14 +88,18 @@ impl Endpoint {
             self.routes.remove(id);
             self.gone.add(id);
         }
-        Ok(Detached(slot))
+        // Its handle may be used meanwhile: what that has to say waits, and isn't said to us.
+        slot.connection.borrow_mut().undrive();
+        Ok(Detached(Some(slot)))
     }
 
     /// Takes a connection in, which goes on from this endpoint's address to where its peer is. The path is new, and will
     /// be validated; path events tell. Answers the connection's key here.
-    pub fn attach(&mut self, detached: Detached, now: Instant) -> Result<usize> {
+    ///
+    /// An endpoint without an address takes nothing in.
+    pub fn attach(&mut self, detached: &mut Detached, now: Instant) -> Result<usize> {
         let local = self.local.ok_or(Error::NotBound)?;
-        let mut slot = detached.0;
+        let mut slot = detached.0.take().ok_or(quiche::Error::InvalidState)?;
         slot.paced = None;
         let shared = slot.connection.clone();
         let ids = std::mem::take(&mut slot.ids);
@@ -95,6 +114,7 @@ impl Endpoint {
             self.resettable.insert(token, key);
         }
         shared.borrow_mut().drive(key, self.dirty.clone());
+        shared.borrow_mut().touch();
         let migrated = guarded(&shared, |connection| connection.move_to(local));
         self.look(key, now);
         migrated.map(|()| key)
