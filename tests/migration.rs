@@ -206,6 +206,28 @@ fn a_client_that_moves_although_asked_not_to_is_not_heard() {
 }
 
 #[test]
+fn a_forged_datagram_keeps_no_peer_from_taking_another_id() {
+    let (mut pair, client, server) = Pair::connected_with(|_| {}, |config| config.set_disable_active_migration(true));
+    assert_works(&mut pair, &client, &server, 0);
+    // An id that others have seen, and nothing authentic.
+    let id = server.borrow().live().expect("live").source_id().to_vec();
+    pair.server.receive(&[Datagram {
+        bytes: [&[0x40], &id[..], &[9; 40]].concat(),
+        from: "192.0.2.66:666".parse().expect("an address"),
+        to: pair.server.address,
+    }]);
+    // RFC 9000 §5.1.2: the client may take another at any time.
+    client
+        .borrow_mut()
+        .live_mut()
+        .expect("live")
+        .retire_dcid(0)
+        .expect("there is another");
+    assert_works(&mut pair, &client, &server, 1);
+    assert_eq!(pair.server.endpoint.stats.migrations_refused, 0);
+}
+
+#[test]
 fn a_connection_can_move_as_often_as_it_likes() {
     let (mut pair, client, server) = Pair::connected();
     let mut used_ids = HashSet::from([used_id(&client)]);

@@ -65,6 +65,17 @@ impl Gone {
     }
 }
 
+/// Where a peer is, of which a datagram says so.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Whereabouts {
+    /// Where it was, or it doesn't matter.
+    Known,
+    /// It uses another of our ids, or another address: to be remembered when the datagram has turned out to be authentic.
+    New(Vec<u8>, SocketAddr),
+    /// It has moved although it was asked not to.
+    Moved,
+}
+
 impl Endpoint {
     /// Takes a client's connection out, to be attached to another endpoint.
     ///
@@ -131,21 +142,19 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Whether a datagram shows that the peer has moved by itself, which it was asked not to: a rebinding NAT, or a host that
-    /// gets another address, changes the address alone; a peer that moves takes a new connection id as well (RFC 9000
-    /// §9.5).
-    pub(super) fn refuses_move(&mut self, key: usize, datagram: &[u8], from: SocketAddr) -> bool {
-        let slot = &mut self.slots[key];
+    /// What a datagram shows, if it is authentic, of where a peer is that was asked not to move by itself: a rebinding NAT, or
+    /// a host that gets another address, changes the address alone; a peer that moves takes a new connection id as well (RFC
+    /// 9000 §9.5).
+    pub(super) fn whereabouts(&self, key: usize, datagram: &[u8], from: SocketAddr) -> Whereabouts {
+        let slot = &self.slots[key];
         if !slot.refuses_migration || slot.phase != Phase::Connected || !packet::is_short(datagram[0]) {
-            return false;
+            return Whereabouts::Known;
         }
         let id = packet::destination_id(datagram).unwrap_or_default();
-        match &mut slot.last_spoken {
-            Some((last_id, last_from)) if last_id == id => *last_from = from,
-            Some((last_id, last_from)) if *last_from == from => *last_id = id.to_vec(),
-            Some(_) => return true,
-            none => *none = Some((id.to_vec(), from)),
+        match &slot.last_spoken {
+            Some((last_id, last_from)) if last_id == id && *last_from == from => Whereabouts::Known,
+            Some((last_id, last_from)) if last_id != id && *last_from != from => Whereabouts::Moved,
+            _ => Whereabouts::New(id.to_vec(), from),
         }
-        false
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::change::Change;
+use super::migration::Whereabouts;
 use super::slot::Held;
 use super::{Endpoint, guarded};
 use crate::quic::address::normalise;
@@ -102,7 +103,8 @@ impl Endpoint {
     /// A datagram of a connection we have.
     pub(super) fn deliver(&mut self, key: usize, datagram: &mut [u8], from: SocketAddr, now: Instant) {
         let Some(to) = self.local else { return };
-        if self.refuses_move(key, datagram, from) {
+        let whereabouts = self.whereabouts(key, datagram, from);
+        if whereabouts == Whereabouts::Moved {
             self.stats.migrations_refused += 1;
             return;
         }
@@ -122,9 +124,16 @@ impl Endpoint {
             return;
         }
         let is_coalesced = layout.is_some_and(|layout| layout.short.is_some_and(|offset| offset > 0));
-        let fed = self.feed(key, datagram, layout, info, is_coalesced || rebound.is_some());
+        let counts = is_coalesced || rebound.is_some() || whereabouts != Whereabouts::Known;
+        let fed = self.feed(key, datagram, layout, info, counts);
         if fed == Fed::Read && rebound.is_some() {
             self.follow(key, info.from, from, datagram.len(), now);
+        }
+        // Not before: anybody who has seen an id may send a datagram with it.
+        if fed == Fed::Read
+            && let Whereabouts::New(id, from) = whereabouts
+        {
+            self.slots[key].last_spoken = Some((id, from));
         }
         // A connection that refuses a datagram is over: it reads nothing more.
         if is_coalesced && fed != Fed::Refused {
