@@ -468,6 +468,8 @@ export declare class Connection {
    * Ends the connection and tells the peer (RFC 9000 §10.2). `code` (0 to 2^53-1) is one of the application's with `app`,
    * else one of QUIC's. Before the handshake is complete, an application's code and reason are hidden behind
    * QUIC's APPLICATION_ERROR (0x0c). Answers whether this call did it: the first reason stays.
+   *
+   * At most 1024 bytes of the reason are sent, and 256 before the handshake is complete; what is longer is cut off.
    */
   close(app: boolean, code: number, reason: Uint8Array): boolean
   /** What the peer ended the connection with; null if it didn't. */

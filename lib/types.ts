@@ -252,7 +252,7 @@ type StopOptions = {
   isApp?: boolean;
   /** Default 0. */
   errorCode?: number;
-  /** Default empty. */
+  /** Default empty. At most 1024 bytes are sent, what is longer is cut off. */
   reason?: Uint8Array;
   /**
    * `true` (default) ends open streams. `false` waits until they have ended by themselves, and until the peer has

@@ -10,6 +10,7 @@ use common::{Authority, End, Pair, drain, read, shared, write};
 use polykey_quic::quic::connection::CloseCause;
 use polykey_quic::quic::endpoint::EndpointSettings;
 use polykey_quic::quic::endpoint::change::Change;
+use polykey_quic::quic::endpoint::limits::RetryPolicy;
 use polykey_quic::quic::stream::Read;
 use polykey_quic::quic::{Config, Error, SharedConnection, Verification};
 
@@ -68,6 +69,74 @@ fn both_sides_learn_who_closed_with_which_code_and_reason() {
                 assert_eq!(error.reason, b"enough");
             }
         }
+    }
+}
+
+/// The smallest packets that there may be (RFC 9000 §14.1).
+fn with_smallest_packets(config: &mut Config) {
+    config.quiche.set_max_send_udp_payload_size(1200);
+}
+
+/// What the one said when it closed, and the other heard.
+fn reasons(closer: &SharedConnection, other: &SharedConnection) -> [Vec<u8>; 2] {
+    let said = closer.borrow().local_error().expect("remains").expect("an error");
+    let heard = other.borrow().peer_error().expect("remains").expect("an error");
+    [said.reason, heard.reason]
+}
+
+#[test]
+fn a_long_reason_is_cut_so_that_it_fits_into_a_packet() {
+    // The second would be cut inside a character, the third is no text.
+    let reasons_and_sent = [
+        ("x".repeat(1024).into_bytes(), 1024),
+        ("\u{20ac}".repeat(2_000).into_bytes(), 1023),
+        (vec![0x80; 5_000], 1024),
+    ];
+    for (reason, sent) in reasons_and_sent {
+        for client_closes in [true, false] {
+            let (mut pair, client, server) = Pair::connected_with(with_smallest_packets, with_smallest_packets);
+            let (closer, other) = if client_closes {
+                (&client, &server)
+            } else {
+                (&server, &client)
+            };
+            assert_eq!(closer.borrow_mut().close(true, 7, &reason), Ok(true));
+            pair.run();
+            assert_eq!(cause(other), Some(CloseCause::Peer));
+            assert_eq!(reasons(closer, other), [&reason[..sent]; 2]);
+            run_to_the_end(&mut pair);
+        }
+    }
+}
+
+#[test]
+fn a_long_reason_is_cut_to_less_while_the_handshake_goes_on() {
+    for client_closes in [true, false] {
+        let authority = Authority::new();
+        let mut pair = Pair::with(EndpointSettings {
+            retry: RetryPolicy::Always,
+            ..Default::default()
+        });
+        let mut config = authority.config(Verification::Application);
+        with_smallest_packets(&mut config);
+        pair.server.endpoint.listen(shared(config));
+        let mut config = authority.config(Verification::Application);
+        with_smallest_packets(&mut config);
+        let client = pair.dial(config);
+        while pair.client.changes.is_empty() || pair.server.endpoint.is_empty() {
+            assert!(pair.step());
+        }
+        let server = pair.server.endpoint.connection(0).expect("half-open");
+        let (closer, other) = if client_closes {
+            (&client, &server)
+        } else {
+            (&server, &client)
+        };
+        assert!(!closer.borrow().is_established().expect("live"));
+        assert_eq!(closer.borrow_mut().close(false, 0x0a, &[b'x'; 5_000]), Ok(true));
+        pair.run();
+        assert_eq!(cause(other), Some(CloseCause::Peer));
+        assert_eq!(reasons(closer, other), [[b'x'; 256]; 2]);
     }
 }
 

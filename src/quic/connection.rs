@@ -24,6 +24,13 @@ use super::verification::{Alert, Examiner, Verdict};
 /// A connection as it is held by an endpoint and by the handles of its user: one thread, no borrow kept across calls.
 pub type SharedConnection = Rc<RefCell<Connection>>;
 
+/// Bytes of a reason for closing that are sent. A CONNECTION_CLOSE frame is never split (RFC 9000 §19.19), and has to fit into
+/// a packet of 1200 bytes: one that doesn't is never sent.
+const MAX_REASON: usize = 1024;
+/// The same before the handshake is complete: a token takes room in a client's Initial packets, and how long it is, its
+/// server decides (RFC 9000 §17.2.5).
+const MAX_EARLY_REASON: usize = 256;
+
 /// Told by a driven connection that something of it wants to be sent.
 pub(super) type DirtyList = Rc<RefCell<Vec<usize>>>;
 
@@ -300,15 +307,18 @@ impl Connection {
     }
 
     /// Closes the connection (RFC 9000 §10.2): `app` tells whose error codes `code` is one of. Answers whether this
-    /// call did it: the first reason stays.
+    /// call did it: the first reason stays. Of a long reason the first 1024 bytes are sent, or 256 before the handshake is
+    /// complete.
     pub fn close(&mut self, app: bool, code: u64, reason: &[u8]) -> Result<bool> {
         // RFC 9000 §10.2.3: the application's code isn't told before the handshake is complete. quiche leaves this to us while
         // a client sends early data, and would wait for keys that the server may never learn of.
-        let is_too_early = app && !self.is_server && !self.live()?.is_established();
+        let is_established = self.live()?.is_established();
+        let is_too_early = app && !self.is_server && !is_established;
         let (app, code, reason) = match is_too_early {
             true => (false, quiche::WireErrorCode::ApplicationError as u64, &[][..]),
             false => (app, code, reason),
         };
+        let reason = cut(reason, if is_established { MAX_REASON } else { MAX_EARLY_REASON });
         let closed = match self.live_mut()?.close(app, code, reason) {
             Ok(()) => true,
             Err(quiche::Error::Done) => false,
@@ -435,6 +445,16 @@ fn cause_of(quiche: &quiche::Connection) -> Option<CloseCause> {
     } else {
         None
     }
+}
+
+/// What is sent of a reason. Where it is text, it isn't cut inside a character, of which at most three bytes follow the first.
+fn cut(reason: &[u8], longest: usize) -> &[u8] {
+    if reason.len() <= longest {
+        return reason;
+    }
+    let is_boundary = |end: &usize| reason[*end] & 0xc0 != 0x80;
+    let end = (longest - 3..=longest).rev().find(is_boundary).unwrap_or(longest);
+    &reason[..end]
 }
 
 /// Tells BoringSSL whom we expect, so that its chain check includes the name (RFC 6125) or the address.

@@ -73,6 +73,8 @@ impl Connection {
     /// Ends the connection and tells the peer (RFC 9000 §10.2). `code` (0 to 2^53-1) is one of the application's with `app`,
     /// else one of QUIC's. Before the handshake is complete, an application's code and reason are hidden behind
     /// QUIC's APPLICATION_ERROR (0x0c). Answers whether this call did it: the first reason stays.
+    ///
+    /// At most 1024 bytes of the reason are sent, and 256 before the handshake is complete; what is longer is cut off.
     #[napi]
     pub fn close(&self, app: bool, code: f64, reason: &[u8]) -> Result<bool> {
         let code = number::error_code(code)?;
