@@ -1,6 +1,6 @@
 //! Streams of a connection: their ids, reading, writing, shutting down, and which of the peer's are new.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 
 use super::connection::Connection;
 use super::error::Result;
@@ -278,17 +278,36 @@ impl PeerStreams {
 struct Seen {
     /// All below have been seen, but the missing.
     next: u64,
-    missing: HashSet<u64>,
+    /// Ranges that haven't, each by its start: a peer may be let open any number of streams, and begin with the last.
+    missing: BTreeMap<u64, u64>,
 }
 
 impl Seen {
     fn insert(&mut self, index: u64) -> bool {
         if index < self.next {
-            return self.missing.remove(&index);
+            return self.fill(index);
         }
-        self.missing.extend(self.next..index);
+        self.leave_out(self.next, index);
         self.next = index + 1;
         true
+    }
+
+    /// Answers whether the index was missing.
+    fn fill(&mut self, index: u64) -> bool {
+        let below = self.missing.range(..=index).next_back();
+        let Some((start, end)) = below.map(|(start, end)| (*start, *end)).filter(|(_, end)| index < *end) else {
+            return false;
+        };
+        self.missing.remove(&start);
+        self.leave_out(start, index);
+        self.leave_out(index + 1, end);
+        true
+    }
+
+    fn leave_out(&mut self, start: u64, end: u64) {
+        if start < end {
+            self.missing.insert(start, end);
+        }
     }
 }
 
@@ -305,6 +324,20 @@ mod tests {
         assert!(streams.is_new(4, true));
         assert!(!streams.is_new(4, true));
         assert!(streams.is_new(2, true));
+    }
+
+    #[test]
+    fn streams_far_ahead_are_remembered_by_what_is_between_them() {
+        let mut seen = Seen::default();
+        let far = 1 << 22;
+        assert!(seen.insert(far) && seen.insert(far / 2));
+        assert_eq!(seen.missing.len(), 2);
+        // In an order of their own, and so that all ranges get smaller, on either side and in the middle, and go.
+        for index in (0..40).map(|turn| far / 2 - 20 + turn * 11 % 40) {
+            assert_eq!(seen.insert(index), index != far / 2, "{index}");
+            assert!(!seen.insert(index), "{index}");
+        }
+        assert_eq!(seen.missing.len(), 2);
     }
 
     #[test]
