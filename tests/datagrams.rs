@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Authority, Pair, drain, shared, write};
+use common::{Authority, Datagram, Pair, drain, read, shared, write};
 use polykey_quic::quic::connection::CloseCause;
 use polykey_quic::quic::endpoint::change::Change;
 use polykey_quic::quic::stream::Read;
@@ -223,6 +223,33 @@ fn what_comes_before_the_verdict_is_held_up_to_a_bound_and_counted_beyond_it() {
     pair.run();
     let kept: Vec<_> = (0..SENT - stats.held_dropped as u16).map(datagram).collect();
     assert_eq!(take(&server), kept);
+}
+
+#[test]
+fn what_comes_before_the_verdict_is_bounded_in_bytes_as_well() {
+    const BOUND: usize = 64 * 1024;
+    let (mut pair, client) = Pair::dialling(Verification::Chain, Verification::Application);
+    pair.run();
+    let server = pair.server.endpoint.connection(0).expect("half-open");
+    let id = server.borrow().live().expect("live").source_id().to_vec();
+    // From anybody who has seen the id, each as large as UDP lets it be.
+    let mut bytes = [&[0x40], &id[..]].concat();
+    bytes.resize(65_507, 0);
+    let forged = Datagram {
+        bytes,
+        from: "192.0.2.66:666".parse().expect("an address"),
+        to: pair.server.address,
+    };
+    let before = pair.server.endpoint.stats;
+    pair.server.receive(&vec![forged; 10]);
+    let stats = pair.server.endpoint.stats;
+    let (held, dropped) = (stats.held - before.held, stats.held_dropped - before.held_dropped);
+    assert!(held as usize * 65_507 <= BOUND, "{held} are held");
+    assert_eq!(held + dropped, 10);
+    assert_eq!(server.borrow_mut().settle_verification(None), Ok(true));
+    write(&client, 0, b"hello", true);
+    pair.run();
+    assert_eq!(read(&server, 0), (b"hello".to_vec(), true));
 }
 
 #[test]

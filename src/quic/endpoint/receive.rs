@@ -16,6 +16,8 @@ use crate::quic::probe::Probe;
 
 /// 1-RTT datagrams held for a newcomer that is being judged: an initial window's worth (RFC 9002 §7.2), twice.
 const MAX_HELD: usize = 20;
+/// Bytes of them: as many of the size that Ethernet has room for, and more. UDP has room for far larger ones.
+const MAX_HELD_BYTES: usize = 64 * 1024;
 /// A short header packet must be longer than this to be answered by a reset that is shorter and still looks like one.
 const MIN_RESETTABLE: usize = 42;
 /// RFC 9000 §10.3: a reset has at least five bytes before its token.
@@ -210,7 +212,8 @@ impl Endpoint {
 
     fn hold(&mut self, key: usize, packet: &[u8], info: quiche::RecvInfo) {
         let held = &mut self.slots[key].held;
-        if held.len() == MAX_HELD {
+        let bytes: usize = held.iter().map(|held| held.bytes.len()).sum();
+        if held.len() == MAX_HELD || bytes + packet.len() > MAX_HELD_BYTES {
             self.stats.held_dropped += 1;
             return;
         }
