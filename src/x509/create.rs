@@ -12,7 +12,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use std::net::IpAddr;
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
-use x509_parser::x509::X509Name;
+use x509_parser::x509::{RelativeDistinguishedName, X509Name};
 
 /// Longest serial number, in bytes (RFC 5280 §4.1.2.2).
 pub const MAX_SERIAL_BYTES: usize = 20;
@@ -228,10 +228,16 @@ fn signing_issuer(
     Issuer::from_ca_cert_der(&issuer.certificate.into(), key).map_err(|_| CreateError::UnsupportedIssuerName)
 }
 
-/// Whether each relative name has one attribute: rcgen copies no others, and panics on an empty one.
+/// Whether each relative name has one attribute, of a kind that starts with a number below 2.40: rcgen copies no others, and
+/// panics on an empty one, and on what it takes for a kind that starts with 3 (X.690 §8.19.4).
 fn has_plain_subject(certificate: &Certificate) -> bool {
-    X509Name::from_der(certificate.subject().der())
-        .is_ok_and(|(_, name)| name.iter_rdn().all(|relative| relative.iter().count() == 1))
+    let is_plain = |relative: &RelativeDistinguishedName<'_>| {
+        let mut kinds = relative
+            .iter()
+            .map(|attribute| attribute.attr_type().as_bytes().first());
+        matches!((kinds.next(), kinds.next()), (Some(Some(..120)), None))
+    };
+    X509Name::from_der(certificate.subject().der()).is_ok_and(|(_, name)| name.iter_rdn().all(is_plain))
 }
 
 fn content(params: &CertificateParams<'_>) -> Result<rcgen::CertificateParams, CreateError> {

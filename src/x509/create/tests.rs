@@ -136,3 +136,34 @@ fn a_subject_may_have_no_name() {
     // RFC 5280 §4.2.1.6: then the alternative names are critical.
     assert!(read.extension(oid::SUBJECT_ALT_NAME).unwrap().critical);
 }
+
+#[test]
+fn an_issuers_name_is_copied_as_it_is_or_refused() {
+    const COMMON_NAME: [u8; 3] = [0x55, 4, 3];
+    let key = ed25519();
+    for first in 0..=u8::MAX {
+        let mut issuer = Party::ca("issuer", None);
+        // Both names; the signature isn't looked at.
+        for start in 0..issuer.der.len() - 2 {
+            if issuer.der[start..start + 3] == COMMON_NAME {
+                issuer.der[start] = first;
+            }
+        }
+        let Ok(read) = Certificate::parse(&issuer.der) else {
+            continue;
+        };
+        let mut params = CertificateParams::new("issued", &key, NOW, NOW + DAY);
+        params.issuer = Some(IssuerParams {
+            certificate: &issuer.der,
+            key: &issuer.key,
+        });
+        match create_certificate(&params) {
+            Ok(issued) => assert_eq!(Certificate::parse(&issued.der).unwrap().issuer(), read.subject()),
+            Err(error) => {
+                assert_eq!(error.code(), "UnsupportedIssuerName");
+                // 2.40 and above: the two numbers share one, which may take more than a byte.
+                assert!(first >= 120, "{first}");
+            }
+        }
+    }
+}
