@@ -7,6 +7,7 @@ use super::name::Name;
 use super::oid;
 use super::usage::{ExtendedKeyUsage, KeyUsage};
 use ring::digest::{SHA256, digest};
+use std::collections::HashSet;
 use x509_parser::asn1_rs::Oid;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::error::X509Error;
@@ -153,17 +154,19 @@ impl Certificate {
             extended_key_usage: None,
             name_constraints: None,
         };
+        // A stranger's certificate has room for thousands: none is compared with all others.
+        let mut known = HashSet::with_capacity(parsed.extensions().len());
         for extension in parsed.extensions() {
-            certificate.read_extension(extension)?;
+            let oid = text(&extension.oid).ok_or(malformed(X509Error::InvalidExtensions))?;
+            if !known.insert(extension.oid.as_bytes()) {
+                return Err(CertificateError::DuplicateExtension { oid });
+            }
+            certificate.read_extension(oid, extension)?;
         }
         Ok(certificate)
     }
 
-    fn read_extension(&mut self, extension: &X509Extension<'_>) -> Result<(), CertificateError> {
-        let oid = text(&extension.oid).ok_or(CertificateError::Malformed(X509Error::InvalidExtensions))?;
-        if self.extensions.iter().any(|known| known.oid == oid) {
-            return Err(CertificateError::DuplicateExtension { oid });
-        }
+    fn read_extension(&mut self, oid: String, extension: &X509Extension<'_>) -> Result<(), CertificateError> {
         let understood = match extension.parsed_extension() {
             ParsedExtension::BasicConstraints(value) => {
                 let path_length = value.path_len_constraint;

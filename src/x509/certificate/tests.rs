@@ -1,3 +1,7 @@
+#![allow(clippy::disallowed_methods, reason = "time is what is tested")]
+
+use std::time::Instant;
+
 use super::*;
 use crate::x509::create::CaParams;
 use crate::x509::testing::{DAY, NOW, Party, extension};
@@ -148,4 +152,25 @@ fn a_certificate_has_one_encoding() {
         changed[at] = byte;
         assert_eq!(code(&changed), "MalformedCertificate", "byte {at}");
     }
+}
+
+#[test]
+fn the_time_to_read_extensions_grows_with_their_number_alone() {
+    let with = |count: usize| {
+        Party::new("extended", None, |params| {
+            params.extensions = (0..count)
+                .map(|index| extension(&format!("1.2.3.{index}"), false, &[5, 0]))
+                .collect();
+        })
+    };
+    let time = |party: &Party| {
+        let times = (0..5).map(|_| {
+            let start = Instant::now();
+            assert!(Certificate::parse(&party.der).is_ok());
+            start.elapsed()
+        });
+        times.min().unwrap()
+    };
+    let (few, many) = (time(&with(400)), time(&with(4_000)));
+    assert!(many < 25 * few, "{many:?} for ten times as many as in {few:?}");
 }
