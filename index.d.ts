@@ -1578,8 +1578,8 @@ export interface RefusedChain {
    * The check that failed: `EmptyChain`, `ChainTooLong`, `ChainTooLarge` (256 KiB are allowed), `ChainLoop`,
    * `IssuerMismatch` (wrong order, or one is missing), `BadSignature`, `UnsupportedAlgorithm`, `CertificateNotYetValid`,
    * `CertificateExpired`, `AnchorNotValid`, `NotCa`, `PathLengthExceeded`, `KeyUsage`, `UnknownCriticalExtension`,
-   * `NameNotPermitted` (by name constraints), `Untrusted`, `NameMismatch`, `IdentityNotFound`, or a code of
-   * `parseCertificates`.
+   * `NameNotPermitted` (by name constraints), `TooManyConstraints` (250,000 comparisons with names are allowed),
+   * `Untrusted`, `NameMismatch`, `IdentityNotFound`, or a code of `parseCertificates`.
    */
   code: string
   /**

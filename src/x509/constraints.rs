@@ -2,9 +2,14 @@
 
 use super::alt_names::SubjectAltNames;
 use super::certificate::Certificate;
+use std::cell::Cell;
 use std::net::IpAddr;
 use x509_parser::asn1_rs::{Any, FromDer};
 use x509_parser::extensions::{self, GeneralName, GeneralSubtree};
+
+/// Comparisons of a name with a constraint, in all of a chain. A stranger's chain has room for many of both, and would cost
+/// their product. Go's and Rustls's verifiers have the same bound (`maxConstraintComparisons`, webpki's `Budget`).
+pub(crate) const MAX_COMPARISONS: usize = 250_000;
 
 /// The name constraints extension.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,9 +49,12 @@ impl NameConstraints {
     }
 
     /// Whether a certificate below may have all its names. A name of a kind that is limited in a way not understood
-    /// here (locators, mail addresses) may not.
-    pub(crate) fn permit(&self, certificate: &Certificate) -> bool {
-        NameUnderTest::all_of(certificate).iter().all(|name| self.permits(name))
+    /// here (locators, mail addresses) may not. `None` if finding out would be more than is left of `comparisons`.
+    pub(crate) fn permit(&self, certificate: &Certificate, comparisons: &Cell<usize>) -> Option<bool> {
+        let names = NameUnderTest::all_of(certificate);
+        let wanted = names.len() * (self.permitted.len() + self.excluded.len());
+        comparisons.set(comparisons.get().checked_sub(wanted)?);
+        Some(names.iter().all(|name| self.permits(name)))
     }
 
     fn permits(&self, name: &NameUnderTest<'_>) -> bool {

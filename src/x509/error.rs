@@ -113,6 +113,14 @@ pub enum VerifyError {
         /// The certificate with the constraints; the length of the chain stands for the anchor behind it.
         issuer: usize,
     },
+    /// A CA above constrains names in more ways than is compared with a stranger's names.
+    #[error("certificate {index} has too many names to be compared with all name constraints of certificate {issuer}")]
+    TooManyConstraints {
+        /// The certificate with the names.
+        index: usize,
+        /// The certificate with the constraints; the length of the chain stands for the anchor behind it.
+        issuer: usize,
+    },
     /// No anchor issued the last certificate.
     #[error("no trust anchor issued certificate {index} (its issuer: {issuer:?})")]
     Untrusted {
@@ -159,6 +167,7 @@ impl VerifyError {
             Self::KeyUsage { .. } => "KeyUsage",
             Self::UnknownCriticalExtension { .. } => "UnknownCriticalExtension",
             Self::NameNotPermitted { .. } => "NameNotPermitted",
+            Self::TooManyConstraints { .. } => "TooManyConstraints",
             Self::Untrusted { .. } => "Untrusted",
             Self::NameMismatch { .. } => "NameMismatch",
             Self::IdentityNotFound { .. } => "IdentityNotFound",
@@ -183,6 +192,7 @@ impl VerifyError {
             | Self::KeyUsage { index, .. }
             | Self::UnknownCriticalExtension { index, .. }
             | Self::NameNotPermitted { index, .. }
+            | Self::TooManyConstraints { index, .. }
             | Self::Untrusted { index, .. } => Some(*index),
         }
     }

@@ -4,9 +4,11 @@ use super::alt_names::ServerName;
 use super::anchors::Anchors;
 use super::certificate::Certificate;
 use super::chain::{Chain, MAX_CHAIN_LENGTH};
+use super::constraints::MAX_COMPARISONS;
 use super::error::VerifyError;
 use super::usage::Purpose;
 use super::{oid, signature};
+use std::cell::Cell;
 
 /// What a chain is judged by.
 #[derive(Debug, Clone)]
@@ -80,6 +82,7 @@ pub fn verify_chain<'a>(chain: &'a Chain, options: &VerifyOptions<'_>) -> Result
     let path = Path {
         certificates: chain.certificates(),
         options,
+        comparisons: &Cell::new(MAX_COMPARISONS),
     };
     path.check_leaf_usage()?;
     let (length, anchor) = path.find_anchor()?;
@@ -91,6 +94,8 @@ pub fn verify_chain<'a>(chain: &'a Chain, options: &VerifyOptions<'_>) -> Result
 struct Path<'a> {
     certificates: &'a [Certificate],
     options: &'a VerifyOptions<'a>,
+    /// How many comparisons of a name with a constraint are left.
+    comparisons: &'a Cell<usize>,
 }
 
 impl Path<'_> {
@@ -155,7 +160,7 @@ impl Path<'_> {
         // The anchor stands above this certificate, whatever the chain holds there.
         let below = Path {
             certificates: &self.certificates[..=index],
-            options: self.options,
+            ..*self
         };
         below.check_issuer(index + 1, anchor)
     }
@@ -183,7 +188,7 @@ impl Path<'_> {
             });
         }
         self.check_purpose(index, issuer)?;
-        check_names_below(index, issuer, below)
+        self.check_names_below(index, issuer)
     }
 
     /// A CA's extended key usage limits what is below it: not in the RFC, but the custom of all web PKI verifiers.
@@ -199,20 +204,24 @@ impl Path<'_> {
             _ => Ok(()),
         }
     }
-}
 
-fn check_names_below(issuer: usize, certificate: &Certificate, below: &[Certificate]) -> Result<(), VerifyError> {
-    let Some(constraints) = certificate.name_constraints() else {
-        return Ok(());
-    };
-    for (index, certificate) in below.iter().enumerate() {
-        // RFC 5280 §4.2.1.10: self-issued certificates are exempt, except as the leaf.
-        let is_exempt = index > 0 && certificate.is_self_issued();
-        if !is_exempt && !constraints.permit(certificate) {
-            return Err(VerifyError::NameNotPermitted { index, issuer });
+    fn check_names_below(&self, issuer: usize, certificate: &Certificate) -> Result<(), VerifyError> {
+        let Some(constraints) = certificate.name_constraints() else {
+            return Ok(());
+        };
+        for (index, certificate) in self.certificates[..issuer].iter().enumerate() {
+            // RFC 5280 §4.2.1.10: self-issued certificates are exempt, except as the leaf.
+            if index > 0 && certificate.is_self_issued() {
+                continue;
+            }
+            match constraints.permit(certificate, self.comparisons) {
+                Some(true) => {}
+                Some(false) => return Err(VerifyError::NameNotPermitted { index, issuer }),
+                None => return Err(VerifyError::TooManyConstraints { index, issuer }),
+            }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Whether `certificate` names `next` as its issuer and was signed by its key.

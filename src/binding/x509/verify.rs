@@ -105,8 +105,8 @@ pub struct RefusedChain {
     /// The check that failed: `EmptyChain`, `ChainTooLong`, `ChainTooLarge` (256 KiB are allowed), `ChainLoop`,
     /// `IssuerMismatch` (wrong order, or one is missing), `BadSignature`, `UnsupportedAlgorithm`, `CertificateNotYetValid`,
     /// `CertificateExpired`, `AnchorNotValid`, `NotCa`, `PathLengthExceeded`, `KeyUsage`, `UnknownCriticalExtension`,
-    /// `NameNotPermitted` (by name constraints), `Untrusted`, `NameMismatch`, `IdentityNotFound`, or a code of
-    /// `parseCertificates`.
+    /// `NameNotPermitted` (by name constraints), `TooManyConstraints` (250,000 comparisons with names are allowed),
+    /// `Untrusted`, `NameMismatch`, `IdentityNotFound`, or a code of `parseCertificates`.
     pub code: String,
     /// The certificate to blame, the leaf being 0; the length of the chain stands for the anchor behind it. Left out if it is
     /// the chain as a whole.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::x509::create::CaParams;
+use crate::x509::create::{CaParams, CertificateParams};
 use crate::x509::testing::{DAY, NOW, Party, chain, extension};
 
 /// An anchor, a CA below it, and a leaf below that.
@@ -306,6 +306,35 @@ fn name_constraints_bind_what_is_below() {
     ] {
         assert_eq!(verdict(&["good.example", name]), "NameNotPermitted:0", "{name}");
     }
+}
+
+#[test]
+fn names_are_compared_with_constraints_so_many_times_and_no_more() {
+    let names = |count: usize| move |params: &mut CertificateParams<'_>| params.dns_names = vec!["a".to_owned(); count];
+    // NameConstraints { excluded [1] { { dNSName "b" }, … } }
+    let constrained = |name: &str, issuer: Option<&Party>, count: u16| {
+        let subtrees = [0x30, 3, 0x82, 1, b'b'].repeat(count.into());
+        let long = |tag: u8, content: &[u8]| {
+            let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+            [&[tag, 0x82], &length[..], content].concat()
+        };
+        let value = long(0x30, &long(0xa1, &subtrees));
+        Party::new(name, issuer, |params| {
+            params.ca = Some(CaParams::default());
+            params.extensions = vec![extension(oid::NAME_CONSTRAINTS, true, &value)];
+        })
+    };
+    // The leaf's subject is a name, too.
+    let root = constrained("root", None, 1_000);
+    let leaf = |count: usize, issuer: &Party| Party::new("leaf", Some(issuer), names(count));
+    assert_eq!(judge_simply(&[&leaf(249, &root)], &root), "ok:1");
+    assert_eq!(judge_simply(&[&leaf(250, &root)], &root), "TooManyConstraints:0");
+    // All of a chain counts: at most 125,000 for the CA in the middle, as many for the root, and 1,000 for that CA's name.
+    let middle = constrained("middle", Some(&root), 1_000);
+    let verdict = |count: usize| judge_simply(&[&leaf(count, &middle), &middle], &root);
+    assert_eq!(verdict(123), "ok:2");
+    assert_eq!(verdict(124), "TooManyConstraints:1");
+    assert_eq!(verdict(125), "TooManyConstraints:0");
 }
 
 #[test]
