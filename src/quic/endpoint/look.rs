@@ -74,6 +74,9 @@ impl Endpoint {
         if handshake_is_over {
             slot.clock.handshake = None;
         }
+        if let Some(paced) = &mut slot.paced {
+            paced.is_due |= paced.info.at <= now;
+        }
         // A failure inside shows in the look that follows.
         let _ = guarded(&connection, |connection| {
             if handshake_is_over {

@@ -93,6 +93,8 @@ pub(super) struct Held {
 pub(super) struct Paced {
     pub bytes: Vec<u8>,
     pub info: quiche::SendInfo,
+    /// Whether the connection was woken for it: it waits for room in the socket now, and wakes nobody any more.
+    pub is_due: bool,
 }
 
 impl Slot {
@@ -155,7 +157,8 @@ impl Slot {
             .as_ref()
             .filter(|_| self.phase == Phase::Connected)
             .map(|it| it.due);
-        let paced = self.paced.as_ref().map(|paced| paced.info.at);
+        let paced = self.paced.as_ref().filter(|paced| !paced.is_due);
+        let paced = paced.map(|paced| paced.info.at);
         [quiche, self.clock.handshake, keep_alive, paced]
             .into_iter()
             .flatten()

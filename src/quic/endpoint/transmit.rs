@@ -131,6 +131,7 @@ impl Endpoint {
                     self.slots[key].paced = Some(Paced {
                         bytes: room[..length].to_vec(),
                         info,
+                        is_due: false,
                     });
                     return Turn::Done;
                 }
