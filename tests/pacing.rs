@@ -7,6 +7,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{Pair, drain, write};
+use polykey_quic::quic::connection::CloseCause;
 use polykey_quic::quic::stream::Read;
 use polykey_quic::quic::{Config, SharedConnection};
 
@@ -98,4 +99,14 @@ fn a_packet_that_is_due_while_the_socket_has_no_room_wakes_nobody_again() {
     // There is room again.
     assert!(pair.client.endpoint.has_output());
     assert!(!pair.client.transmit_at(due).is_empty());
+}
+
+#[test]
+fn a_close_overtakes_the_packet_that_waits() {
+    let (mut pair, client, server) = waiting();
+    let due = pair.client.endpoint.next_timeout().expect("a packet waits");
+    client.borrow_mut().close(true, 7, b"bye").expect("live");
+    let sent = pair.client.transmit_at(due - Duration::from_millis(5));
+    pair.server.receive(&sent);
+    assert_eq!(server.borrow().close_cause(), Some(CloseCause::Peer));
 }

@@ -84,6 +84,11 @@ impl Endpoint {
         };
         let mut limit = room;
         let local = self.local.map(|local| slot.connection.borrow().lanes.inside(local));
+        // What ends a connection waits for no packet of its data, and not for its own time.
+        let is_closing = slot.connection.borrow().close_cause().is_some();
+        if is_closing {
+            self.slots[key].paced = None;
+        }
         loop {
             if let Some(paced) = &self.slots[key].paced {
                 if paced.info.at > now + TIMER_GRANULARITY {
@@ -116,7 +121,7 @@ impl Endpoint {
                     quantum = quiche.send_quantum();
                 }
                 match quiche.send(room) {
-                    Ok((length, info)) => Ok(Some((length, info, is_paced(quiche, &info, now)))),
+                    Ok((length, info)) => Ok(Some((length, info, !is_closing && is_paced(quiche, &info, now)))),
                     Err(quiche::Error::Done) => Ok(None),
                     Err(error) => Err(error.into()),
                 }
