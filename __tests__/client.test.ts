@@ -311,6 +311,14 @@ test.each([
   expect(client.host).toBe(proven);
 });
 
+test('a socket and a session that are null are none', async () => {
+  await using pair = await createPair();
+  const nothing = { socket: null, session: null } as object;
+  const options = { ...local, port: pair.server.port, config: { ca: authority().ca }, ...nothing };
+  await using client = await QUICClient.createQUICClient(options);
+  expect(client.isSocketShared).toBe(false);
+});
+
 test('a dial is given up while the name of its own end resolves', async () => {
   const resolveHostname = () => new Promise<string>(() => undefined);
   const options = { host: '127.0.0.1', port: 1, localHost: 'here.example', resolveHostname };

@@ -33,7 +33,8 @@ async function evaluate(inputType: 'commonjs' | 'module', source: string): Promi
 }
 
 test('the package holds what users need and nothing else', async () => {
-  const documents = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'];
+  const pages = fs.readdirSync(path.join(root, 'docs')).map((name) => `docs/${name}`);
+  const documents = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json', ...pages];
   const addon = ['index.d.ts', 'index.js'];
   expect(await packedFiles()).toEqual([...documents, ...addon, ...compiledFiles()].sort());
 });

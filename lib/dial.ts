@@ -80,8 +80,10 @@ type Dialled = { socket: QUICSocket; isSocketShared: boolean; connection: QUICCo
 /** Dials, and notes down which addresses were tried. Leaves nothing behind when it fails. */
 async function dial(options: QUICClientOptions, signal: Abortable, attempts: DialAttempt[]): Promise<Dialled> {
   const logger = toLogger(options.logger);
-  const isSocketShared = options.socket !== undefined;
-  const socket = options.socket ?? new QUICSocket({ resolveHostname: options.resolveHostname, logger });
+  // `null` is none, as elsewhere.
+  const shared = options.socket as QUICSocket | null | undefined;
+  const isSocketShared = shared !== undefined && shared !== null;
+  const socket = shared ?? new QUICSocket({ resolveHostname: options.resolveHostname, logger });
   signal.throwIfAborted();
   const target = await resolveTarget(options, socket, signal);
   try {
@@ -168,13 +170,14 @@ function connect(options: QUICClientOptions, socket: QUICSocket, target: Target,
   // Of IPv6 the addon has the canonical form: there are many ways to write an address.
   const remote = isIPv4(host) ? { host, port } : undefined;
   return socket.dial(config.native, host, port, serverName, (handle, driver) => {
-    if (options.session !== undefined) resume(handle, options.session);
+    resume(handle, options.session);
     const parts = { handle, driver, config, local: at, remote, serverName, reasonToCode, codeToReason, logger };
     return new QUICConnection({ type: 'client', ...parts });
   });
 }
 
-function resume(handle: NativeConnection, session: Uint8Array): void {
+function resume(handle: NativeConnection, session: Uint8Array | null | undefined): void {
+  if (session === undefined || session === null) return;
   try {
     handle.setSession(session);
   } catch (error) {
