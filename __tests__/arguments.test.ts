@@ -165,6 +165,12 @@ describe('limits that can not be', () => {
   });
 });
 
+test('what is null among the options of a socket is as by default', async () => {
+  const socket = new QUICSocket({ retry: null, maxConnections: null, transport: null, answersObserve: null } as object);
+  await socket.start({ host: '127.0.0.1' });
+  await socket.stop();
+});
+
 test('a socket refuses what it does not know, and says what may have been meant', async () => {
   const socket = new QUICSocket({ maxConnection: 5 } as object);
   await expect(socket.start()).rejects.toThrow('there is no setting maxConnection: did you mean maxConnections?');

@@ -13,7 +13,7 @@ import type { TransportChoice } from './transport/open';
 import type { ObserveOptions } from './observe';
 import type { PunchOptions, PunchResult, PunchStats } from './punch';
 import type { Host, LoggerLike, Port, RemoteInfo, ResolveHostname, SocketType } from './types';
-import { expectKnown, refusalsNamed } from './config';
+import { expectKnown, isSet, refusalsNamed } from './config';
 import Driver from './Driver';
 import * as errors from './errors';
 import * as events from './events';
@@ -129,9 +129,9 @@ class QUICSocket extends Emitter implements AsyncDisposable {
 
   constructor(options: QUICSocketOptions = {}) {
     super();
-    this.#options = options;
-    this.#logger = toLogger(options.logger);
-    this.resolveHostname = options.resolveHostname ?? address.resolveHostnames;
+    this.#options = setOf(options);
+    this.#logger = toLogger(this.#options.logger);
+    this.resolveHostname = this.#options.resolveHostname ?? address.resolveHostnames;
   }
 
   /** The address it is bound to, not a name. A wildcard means every interface. */
@@ -536,7 +536,12 @@ function endpointOptions(options: QUICSocketOptions): EndpointOptions {
     statelessResetKey: options.statelessResetKey,
   };
   // The addon takes a setting that is there for one that was set.
-  return Object.fromEntries(Object.entries(limits).filter(([, value]: [string, unknown]) => value !== undefined));
+  return setOf(limits);
+}
+
+/** Of options those that are set; `null` is unset, too. */
+function setOf<T extends object>(options: T): Partial<T> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => isSet(value))) as Partial<T>;
 }
 
 function noPunches(): PunchStats {

@@ -407,6 +407,7 @@ export {
   serverDefault,
   minIdleTimeout,
   expectKnown,
+  isSet,
   refusalsNamed,
   resolveConfig,
 };

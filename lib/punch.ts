@@ -230,7 +230,7 @@ class Punch {
 
   get #summary(): string {
     const sent = this.#attempts.reduce((sum, attempt) => sum + attempt.sent, 0);
-    const unknown = this.#unresolved === 0 ? '' : `, with ${this.#unresolved} targets whose address wasn't found yet`;
+    const unknown = this.#unresolved === 0 ? '' : `, and ${this.#unresolved} more not found yet`;
     return `${sent} punches to ${this.#attempts.length} addresses${unknown}`;
   }
 }

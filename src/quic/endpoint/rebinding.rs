@@ -16,6 +16,10 @@
 //! doesn't say what is acknowledged. More bytes than were under way when the peer moved is one proof; what was under way
 //! may be lost with the old address, though, and so anything acknowledged later than a probe timeout after the move (RFC
 //! 9002 §6.2.1) is another: what was sent before would have been acknowledged by then.
+//!
+//! This holds for peers that tell the truth. One that has the keys and can forge its own address may acknowledge, from there,
+//! what it got elsewhere before, or never got (RFC 9000 §21.4); only a PATH_CHALLENGE would catch it, and quiche sends none on
+//! a path that is valid already.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
