@@ -251,6 +251,18 @@ describe('a stop that waits', () => {
     expect(pair.near.getConnectionError()).toMatchObject({ errorCode: 0 });
   });
 
+  test.each([{ force: false, timeout: 1 }, { force: false, signal: AbortSignal.abort() }, { flush: true }])(
+    'is bounded by %p from who is told that it begins',
+    async (second) => {
+      await using pair = await createPair();
+      await openStream(pair.near, pair.far);
+      pair.near.addEventListener(events.EventQUICConnectionStop.name, () => void pair.near.stop(second), {
+        once: true,
+      });
+      await pair.near.stop({ force: false });
+    },
+  );
+
   test('opens no stream for those who wait for one', async () => {
     await using pair = await createPair({ server: { initialMaxStreamsBidi: 1 } });
     const [ours] = await openStream(pair.near, pair.far);

@@ -42,6 +42,26 @@ describe('starting and stopping', () => {
     await server.stop();
   });
 
+  test('can be asked for by whoever is told of the opposite', async () => {
+    const server = new QUICServer({ config: authority().issue() });
+    const once = { once: true };
+    const nested: Promise<void>[] = [];
+    server.addEventListener(events.EventQUICServerStart.name, () => nested.push(server.stop()), once);
+    await server.start({ host: '127.0.0.1' });
+    await Promise.all(nested);
+    expect(server.closed).toBe(true);
+    await server.start({ host: '127.0.0.1' });
+    server.addEventListener(
+      events.EventQUICServerStop.name,
+      () => nested.push(server.start({ host: '127.0.0.1' })),
+      once,
+    );
+    await server.stop();
+    await Promise.all(nested);
+    expect(server.closed).toBe(false);
+    await server.stop();
+  });
+
   test('fails with its socket, and can be tried again', async () => {
     await using taken = await startSocket();
     await using server = new QUICServer({ config: authority().issue() });
@@ -328,6 +348,18 @@ test.each<[string, unknown]>([
   expect(() => new QUICServer({ config, crypto })).toThrow(errors.ErrorQUICConfig);
   const server = new QUICServer({ config, crypto: { ...crypto, key: new ArrayBuffer(32) } });
   if (key !== null) expect(() => server.updateCrypto(crypto)).toThrow(/crypto.key/);
+});
+
+test('streams wait for who listens at the client, too, but not when they have ended', async () => {
+  await using pair = await createPair();
+  const [reset, waiting] = [pair.far.newStream('uni'), pair.far.newStream()];
+  await reset.write(Buffer.from('x'));
+  await waiting.write(Buffer.from('x'));
+  while (pair.near.stats.streams < 2) await new Promise((resolve) => setImmediate(resolve));
+  reset.abortWrite();
+  while (pair.near.stats.streams > 1) await new Promise((resolve) => setImmediate(resolve));
+  const { detail } = await nextEvent<events.EventQUICConnectionStream>(pair.client, events.EventQUICConnectionStream);
+  expect(detail.streamId).toBe(waiting.streamId);
 });
 
 test('streams that come before anybody listens wait for who does', async () => {

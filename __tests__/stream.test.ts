@@ -360,7 +360,72 @@ test('a translation of reasons may give the stream up itself', async () => {
   expect(near.closed).toBe(true);
 });
 
+test('the connection ends for all, though a translation gives a stream up', async () => {
+  const streams: QUICStream[] = [];
+  await using pair = await createPair({
+    reasonToCode: () => {
+      for (const stream of streams) stream.cancel(new Error('mine'));
+      return 1;
+    },
+  });
+  const [[near], [other]] = await Promise.all([1, 2].map(() => openStream(pair.near, pair.far)));
+  streams.push(near);
+  const reads = Promise.allSettled([near.read(), other.read()]);
+  await pair.far.stop();
+  expect((await reads).map((outcome) => outcome.status)).toEqual(['rejected', 'rejected']);
+  await pair.client.closedP;
+});
+
+test.each(['EventQUICStreamError', 'EventQUICStreamCloseRead', 'EventQUICStreamCloseWrite'])(
+  'the end of a stream is told once, after both of its halves, though a listener of %s gives it up',
+  async (name) => {
+    await using pair = await createPair();
+    const [near] = await openStream(pair.near, pair.far);
+    const names = recordEvents(near);
+    near.addEventListener(name, () => near.cancel());
+    near.cancelRead();
+    near.abortWrite();
+    expect(names.filter((each) => each !== 'EventQUICStreamError').sort()).toEqual([
+      'EventQUICStreamCloseRead',
+      'EventQUICStreamCloseWrite',
+      'EventQUICStreamDestroy',
+      'EventQUICStreamDestroyed',
+    ]);
+    expect(names.slice(-2)).toEqual(['EventQUICStreamDestroy', 'EventQUICStreamDestroyed']);
+  },
+);
+
 describe('a Node stream whose peer wants no more', () => {
+  test('gives an answer that came with that', async () => {
+    await using pair = await createPair();
+    const [near, far] = await openStream(pair.near, pair.far);
+    const duplex = near.toDuplex();
+    const failed = once(duplex, 'error');
+    const chunks: Buffer[] = [];
+    duplex.on('data', (chunk: Buffer) => chunks.push(chunk));
+    await far.read();
+    far.cancelRead();
+    await far.end(Buffer.from('answer'));
+    await failed;
+    expect(String(Buffer.concat(chunks))).toBe('answer');
+    expect(duplex.destroyed).toBe(true);
+  });
+
+  test.each(['destroyed', 'given up by the peer', 'ended with its connection'])(
+    'tells a writer who waits, when it is %s',
+    async (how) => {
+      await using pair = await createPair();
+      const [near, far] = await openStream(pair.near, pair.far);
+      const duplex = near.toDuplex();
+      duplex.on('data', () => undefined).on('error', () => undefined);
+      const written = new Promise((resolve) => duplex.write(Buffer.alloc(20_000_000), resolve));
+      if (how === 'destroyed') duplex.destroy(new Error('enough'));
+      if (how === 'given up by the peer') far.cancel();
+      if (how === 'ended with its connection') await pair.far.stop();
+      expect(await written).toBeInstanceOf(Error);
+    },
+  );
+
   test('gives all of the answer first', async () => {
     await using pair = await createPair();
     const [near, far] = await openStream(pair.near, pair.far);

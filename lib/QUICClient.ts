@@ -60,6 +60,11 @@ class QUICClient extends Emitter implements ConnectionOwner, SocketUser, AsyncDi
     this.connection.giveTo(this);
   }
 
+  override addEventListener(...listening: Parameters<Emitter['addEventListener']>): void {
+    super.addEventListener(...listening);
+    this.connection.onListener();
+  }
+
   /** Whether the socket is somebody else's. */
   get isSocketShared(): boolean {
     return this.#isSocketShared;

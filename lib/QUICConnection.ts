@@ -58,10 +58,12 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   #held: [ChangeKind, number][] | undefined;
   readonly #handshake: Handshake;
   readonly #paths: Paths;
-  /** Streams of the peer that came before anybody listened: no more than it has credit for. */
-  #unheard: QUICStream[] = [];
+  /** Streams of the peer that came before anybody listened, and that haven't ended: no more than it has credit for. */
+  #unheard: Set<QUICStream> | undefined;
   #stopping: Promise<void> | undefined;
   #stopRequest = toStopRequest();
+  /** What was asked for before the waiting began: the first, and what listeners who were told of that asked for. */
+  #early: StopRequest[] = [];
   /** The waiting of a stop that isn't forced: how to end it, and what else is to be undone then. */
   #waiting: { end: () => void; detach: (() => void)[] } | undefined;
   readonly #established = new Outcome();
@@ -84,10 +86,17 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
 
   override addEventListener(...listening: Parameters<Emitter['addEventListener']>): void {
     super.addEventListener(...listening);
-    if (this.#unheard.length === 0 || !this.isHeard(events.EventQUICConnectionStream.name)) return;
+    this.onListener();
+  }
+
+  /** @internal Somebody listens, perhaps to streams, here or further out. */
+  onListener(): void {
+    if (this.#unheard === undefined || !this.isHeard(events.EventQUICConnectionStream.name)) return;
     // Not now: whoever listens goes on first.
     queueMicrotask(() => {
-      for (const stream of this.#unheard.splice(0)) this.#announce(stream);
+      const unheard = [...(this.#unheard ?? [])];
+      this.#unheard = undefined;
+      for (const stream of unheard) this.tell(events.EventQUICConnectionStream, stream);
     });
   }
 
@@ -482,8 +491,10 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
 
   /** Tells of a stream, as soon as anybody listens. */
   #announce(stream: QUICStream): void {
-    if (this.isHeard(events.EventQUICConnectionStream.name)) this.tell(events.EventQUICConnectionStream, stream);
-    else this.#unheard.push(stream);
+    const isFirst = this.#unheard === undefined;
+    if (isFirst && this.isHeard(events.EventQUICConnectionStream.name))
+      this.tell(events.EventQUICConnectionStream, stream);
+    else (this.#unheard ??= new Set()).add(stream);
   }
 
   #onPath(): void {
@@ -507,7 +518,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     this.#verification?.abort(ending);
     this.#established.reject(error);
     this.#confirmation.fail(ending);
-    this.#unheard = [];
+    this.#unheard = undefined;
     this.#paths.end(ending);
     this.#datagrams.end();
     this.#streamTable?.end(ending, keepsReceived);
@@ -533,7 +544,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     const wasEstablished = this.#state.status !== 'starting' && this.#isLive;
     const hasHeardEnd = this.#state.status === 'closing' && this.#state.ending.isSilent;
     this.tell(events.EventQUICConnectionStop, undefined);
-    if (this.#state.status === 'running' && !isImmediate(this.#stopRequest)) await this.#windDown(this.#stopRequest);
+    if (this.#state.status === 'running' && !isImmediate(this.#stopRequest)) await this.#windDown();
     if (this.#isLive) this.#closeByUs(this.#stopRequest);
     // Whoever never met has nothing to repeat: gone when the close frame is.
     if (hasHeardEnd) this.#finish();
@@ -543,12 +554,12 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   }
 
   /** Waits until the streams have ended and are delivered, for as long as it was asked to. */
-  async #windDown(request: StopRequest): Promise<void> {
+  async #windDown(): Promise<void> {
     this.#advance({ status: 'stopping' });
     const over = promise();
     const detach: (() => void)[] = [];
     this.#waiting = { end: over.resolveP, detach };
-    this.#limit(request);
+    for (const early of this.#early.splice(0)) this.#limit(early);
     this.#streams.refuseWanted(new errors.ErrorQUICConnectionStopping('The connection is about to end'));
     this.#paths.watch(() => {
       const isOver = !this.#isLive || (this.#streams.size === 0 && this.#streams.isDelivered());
@@ -563,7 +574,10 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   /** Bounds the waiting of a stop, if there is one, by what a call of it says. */
   #limit(request: StopRequest): void {
     const waiting = this.#waiting;
-    if (waiting === undefined) return;
+    if (waiting === undefined) {
+      if (this.#state.status === 'running') this.#early.push(request);
+      return;
+    }
     const { force, timeout, signal } = request;
     if (isImmediate(request)) {
       waiting.end();
@@ -627,7 +641,10 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
       emitter: this,
       chunkSize: config.settings.readableChunkSize,
       wake: () => this.#paths.driver.wake(),
-      release: (stream) => this.#streams.release(stream),
+      release: (stream) => {
+        this.#unheard?.delete(stream);
+        this.#streams.release(stream);
+      },
       whyEnded: () => ('ending' in this.#state ? this.#state.ending.error : undefined),
       meta: () => this.meta(),
       reasonToCode: (type, reason) => toCode(reasonToCode, type, reason),

@@ -80,6 +80,11 @@ class QUICServer extends Emitter implements Admitter, ConnectionOwner, AsyncDisp
     if (!this.isSocketShared) this.#socket.relayEventsTo(this);
   }
 
+  override addEventListener(...listening: Parameters<Emitter['addEventListener']>): void {
+    super.addEventListener(...listening);
+    for (const connection of this.#connections) connection.onListener();
+  }
+
   /** Where its socket is bound. */
   get host(): Host {
     this.#expectRunning();

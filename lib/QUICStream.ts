@@ -72,6 +72,8 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
   #leftovers: Uint8Array[] = [];
   /** Whether little is there at a time: it is read without asking how much. */
   #readsSmall = true;
+  /** Halves whose end wasn't told yet. */
+  #untold: number;
   /** Whether reading has ended, and nobody was told yet. */
   #owesEnd = false;
   /** Whether all that came has been read: a read would find nothing. */
@@ -99,6 +101,7 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
     this.#isOpened = isOpened;
     this.#isUsed = initiated === 'peer';
     this.#isDry = initiated === 'local';
+    this.#untold = this.type === 'bidi' ? 2 : 1;
     this.#read = this.type === 'uni' && initiated === 'local' ? ENDED : OPEN;
     this.#write = this.type === 'uni' && initiated === 'peer' ? ENDED : OPEN;
   }
@@ -144,7 +147,7 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
     return (this.#writable ??= toWritable(this));
   }
 
-  /** Both sides as one Node stream. */
+  /** Both sides as one Node stream. Where the peer reads no more, writing fails when what it sent is read, or nobody reads. */
   toDuplex(): Duplex {
     return toDuplex(this);
   }
@@ -338,11 +341,13 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
   onConnectionEnd(error: unknown, keepsReceived: boolean): void {
     if (keepsReceived) this.#rescue();
     if (!isClosed(this.#read)) {
-      this.#failRead(error, localRead(this.#host.reasonToCode('read', error), error));
+      const code = this.#host.reasonToCode('read', error);
+      if (!isClosed(this.#read)) this.#failRead(error, localRead(code, error));
     }
     this.#tellReadWatcher();
     if (!isClosed(this.#write)) {
-      this.#failWrite(error, localWrite(this.#host.reasonToCode('write', error), error));
+      const code = this.#host.reasonToCode('write', error);
+      if (!isClosed(this.#write)) this.#failWrite(error, localWrite(code, error));
     }
   }
 
@@ -444,6 +449,8 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
 
   #onReset(code: number): unknown {
     const reason = this.#host.codeToReason('read', code);
+    // The application's translation may have given it up.
+    if (isClosed(this.#read)) return failureOf(this.#read)?.reason;
     const message = `The peer reset the stream with code ${code}`;
     this.#failRead(reason, new errors.ErrorQUICStreamPeerRead(message, { data: { code }, cause: reason }));
     return reason;
@@ -515,6 +522,7 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
 
   #onStopped(code: number): void {
     const reason = this.#host.codeToReason('write', code);
+    if (isClosed(this.#write)) return;
     const message = `The peer stopped the stream with code ${code}`;
     this.#failWrite(reason, new errors.ErrorQUICStreamPeerWrite(message, { data: { code }, cause: reason }));
   }
@@ -557,14 +565,14 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
     this.#owesEnd = false;
     if (this.#reads.length > 0) for (const read of this.#reads.splice(0)) read.resolve(null);
     this.tell(events.EventQUICStreamCloseRead, undefined);
-    this.#closeIfDone();
+    this.#closeHalf();
   }
 
   #endWrite(): void {
     this.#write = advance(this.#write, ENDED);
     this.tell(events.EventQUICStreamCloseWrite, undefined);
     this.#writeWatcher?.(null);
-    this.#closeIfDone();
+    this.#closeHalf();
   }
 
   #failRead(reason: unknown, error: errors.ErrorQUICStreamLocalRead | errors.ErrorQUICStreamPeerRead): void {
@@ -572,7 +580,7 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
     for (const read of this.#reads.splice(0)) read.reject(reason);
     this.tell(events.EventQUICStreamError, error);
     this.tell(events.EventQUICStreamCloseRead, error);
-    this.#closeIfDone();
+    this.#closeHalf();
   }
 
   #failWrite(reason: unknown, error: errors.ErrorQUICStreamLocalWrite | errors.ErrorQUICStreamPeerWrite): void {
@@ -581,7 +589,7 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
     this.#writeWatcher?.({ reason });
     this.tell(events.EventQUICStreamError, error);
     this.tell(events.EventQUICStreamCloseWrite, error);
-    this.#closeIfDone();
+    this.#closeHalf();
   }
 
   /** Tells a web stream or Node stream of the end, once it can't read on. */
@@ -589,8 +597,10 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
     if (isClosed(this.#read) && this.#leftovers.length === 0) this.#readWatcher?.(failureOf(this.#read));
   }
 
-  #closeIfDone(): void {
-    if (!this.closed) return;
+  /** A half has ended, and that was told. */
+  #closeHalf(): void {
+    this.#untold -= 1;
+    if (this.#untold > 0) return;
     this.tell(events.EventQUICStreamDestroy, undefined);
     this.#closed?.resolveP();
     this.#host.release(this);

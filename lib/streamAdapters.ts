@@ -115,10 +115,15 @@ function toWritable(half: WritingHalf): WritableStream<Uint8Array> {
 
 /** A Node stream over both halves. */
 function toDuplex(stream: ReadingHalf & WritingHalf): Duplex {
+  let isReading = false;
   const duplex: Duplex = new Duplex({
     read() {
+      isReading = true;
       stream.read().then(
-        (chunk) => duplex.push(chunk),
+        (chunk) => {
+          isReading = false;
+          duplex.push(chunk);
+        },
         (reason: unknown) => duplex.destroy(toError(reason)),
       );
     },
@@ -138,14 +143,26 @@ function toDuplex(stream: ReadingHalf & WritingHalf): Duplex {
   // whoever is reading gets all of that first.
   const whenRead = (fail: () => void): void => {
     const isRead = duplex.readableDidRead || duplex.readableFlowing !== null;
-    if (isRead && !duplex.readableEnded) duplex.once('end', fail);
-    else fail();
+    if (!isRead || duplex.readableEnded || duplex.destroyed) {
+      fail();
+      return;
+    }
+    let hasFailed = false;
+    const failOnce = (): void => {
+      if (!hasFailed) fail();
+      hasFailed = true;
+    };
+    duplex.once('end', failOnce).once('close', failOnce);
   };
   stream.watchRead((failure) => {
     if (failure !== null) duplex.destroy(toError(failure.reason));
   });
   stream.watchWrite((failure) => {
-    if (failure !== null && stream.isReadDone) duplex.destroy(toError(failure.reason));
+    if (failure === null) return;
+    const fail = (): unknown => duplex.destroy(toError(failure.reason));
+    const isEmpty = stream.isReadDone && !isReading && duplex.readableLength === 0;
+    if (isEmpty || duplex.readableEnded) fail();
+    else duplex.once('end', fail);
   });
   return duplex;
 }

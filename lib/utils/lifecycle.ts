@@ -1,3 +1,5 @@
+import { promise } from './promise';
+
 type Status = 'stopped' | 'starting' | 'running' | 'stopping';
 
 const next: Record<Status, readonly Status[]> = {
@@ -38,13 +40,17 @@ class Lifecycle {
 
   #ask(step: Step, work: () => Promise<void>): Promise<void> {
     if (this.#latest?.step === step) return this.#latest.done;
-    const latest = { step, done: this.#run(step, work, this.#latest?.done) };
+    const before = this.#latest?.done;
+    const { p, resolveP, rejectP } = promise();
+    // Set before it runs: what is told in it may ask for the opposite.
+    const latest = { step, done: p };
     this.#latest = latest;
     const forget = (): void => {
       if (this.#latest === latest) this.#latest = undefined;
     };
-    latest.done.then(forget, forget);
-    return latest.done;
+    p.then(forget, forget);
+    this.#run(step, work, before).then(resolveP, rejectP);
+    return p;
   }
 
   async #run({ during, to, from }: Step, work: () => Promise<void>, before: Promise<void> | undefined): Promise<void> {
