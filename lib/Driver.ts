@@ -63,6 +63,11 @@ class Driver implements TurnSink {
     return this.#connections.values();
   }
 
+  /** Whether it drives nothing any more. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /** Dials. Throws what the addon refuses. */
   connect(config: NativeConfig, host: string, port: number, serverName: string | null): NativeConnection {
     const handle = this.#endpoint.connect(config, host, port, serverName);
@@ -80,10 +85,6 @@ class Driver implements TurnSink {
     const detached = this.#endpoint.detach(key);
     this.#connections.delete(key);
     return detached;
-  }
-
-  get isClosed(): boolean {
-    return this.#isClosed;
   }
 
   /** Drives a connection of another driver from now on, over a path from here. Throws what the addon refuses. */

@@ -31,8 +31,8 @@ import { Outcome, onAbort, promise } from './utils/promise';
 import { onTimeout } from './utils/timer';
 import Verification from './verification';
 
-/** What a peer is told of an end. */
-type CloseFrame = { isApp: boolean; errorCode: number; reason?: Uint8Array };
+/** A stop of which nothing is said. */
+const AT_ONCE = toStopRequest();
 
 /** Counters of a connection. */
 type QUICConnectionStats = ConnectionStats & {
@@ -61,7 +61,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   /** Streams of the peer that came before anybody listened, and that haven't ended: no more than it has credit for. */
   #unheard: Set<QUICStream> | undefined;
   #stopping: Promise<void> | undefined;
-  #stopRequest = toStopRequest();
+  #stopRequest = AT_ONCE;
   /** What was asked for before the waiting began: the first, and what listeners who were told of that asked for. */
   #early: StopRequest[] = [];
   /** The waiting of a stop that isn't forced: how to end it, and what else is to be undone then. */
@@ -378,7 +378,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     const error = new errors.ErrorQUICConnectionInternal('A change could not be handled', { cause });
     this.#logger.error(`${error.message}: ${String(cause)}`);
     if (!this.#isLive) return;
-    this.#closeNative({ isApp: false, errorCode: ConnectionErrorCode.InternalError });
+    this.#closeNative({ ...AT_ONCE, isApp: false, errorCode: ConnectionErrorCode.InternalError });
     this.#end(new Ending(() => error), false);
   }
 
@@ -611,7 +611,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     } else close();
   }
 
-  #closeNative({ isApp, errorCode, reason = new Uint8Array(0) }: CloseFrame): void {
+  #closeNative({ isApp, errorCode, reason }: Pick<StopRequest, 'isApp' | 'errorCode' | 'reason'>): void {
     try {
       this.#handle.close(isApp, errorCode, reason);
     } catch (error) {

@@ -13,7 +13,7 @@ import type { TransportChoice } from './transport/open';
 import type { ObserveOptions } from './observe';
 import type { PunchOptions, PunchResult, PunchStats } from './punch';
 import type { Host, LoggerLike, Port, RemoteInfo, ResolveHostname, SocketType } from './types';
-import { expectKnown, isSet, refusalsNamed } from './config';
+import { expectKnown, refusalsNamed } from './config';
 import Driver from './Driver';
 import * as errors from './errors';
 import * as events from './events';
@@ -25,26 +25,29 @@ import Punch from './punch';
 import { CHOICES, defaultTransport, isChoice, openTransport } from './transport/open';
 import * as address from './utils/address';
 import Emitter from './utils/emitter';
+import { isSet } from './utils/expect';
 import Lifecycle from './utils/lifecycle';
 import { promise } from './utils/promise';
 
 /** What stock systems don't grant without being asked: without it bursts are lost in the kernel. */
 const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
 
+/** What the addon is told. */
+const LIMITS = [
+  'maxConnections',
+  'maxConnectionsPerAddress',
+  'maxHalfOpen',
+  'maxAcceptsPerSecond',
+  'maxBufferedBytes',
+  'maxStrays',
+  'retry',
+  'retryThreshold',
+  'tokenKey',
+  'statelessResetKey',
+] as const satisfies readonly (keyof EndpointOptions)[];
+
 /** How the socket guards its door and its memory; the addon documents each default. */
-type QUICSocketLimits = Pick<
-  EndpointOptions,
-  | 'maxConnections'
-  | 'maxConnectionsPerAddress'
-  | 'maxHalfOpen'
-  | 'maxAcceptsPerSecond'
-  | 'maxBufferedBytes'
-  | 'maxStrays'
-  | 'retry'
-  | 'retryThreshold'
-  | 'tokenKey'
-  | 'statelessResetKey'
->;
+type QUICSocketLimits = Pick<EndpointOptions, (typeof LIMITS)[number]>;
 
 type QUICSocketOptions = QUICSocketLimits & {
   /** Resolves names; by default the system does. */
@@ -65,8 +68,8 @@ type QUICSocketOptions = QUICSocketLimits & {
   openTransport?: OpenTransport;
 };
 
-/** Every option; others are refused. */
-const OPTIONS: Record<keyof QUICSocketOptions, true> = {
+/** The other options. */
+const OTHERS: Record<Exclude<keyof QUICSocketOptions, keyof QUICSocketLimits>, true> = {
   resolveHostname: true,
   logger: true,
   recvBufferSize: true,
@@ -74,16 +77,6 @@ const OPTIONS: Record<keyof QUICSocketOptions, true> = {
   transport: true,
   answersObserve: true,
   openTransport: true,
-  maxConnections: true,
-  maxConnectionsPerAddress: true,
-  maxHalfOpen: true,
-  maxAcceptsPerSecond: true,
-  maxBufferedBytes: true,
-  maxStrays: true,
-  retry: true,
-  retryThreshold: true,
-  tokenKey: true,
-  statelessResetKey: true,
 };
 
 /** Datagrams of nobody that wait for the end of the turn in which they came; more are dropped, and counted. */
@@ -500,7 +493,7 @@ class QUICSocket extends Emitter implements AsyncDisposable {
 }
 
 function createEndpoint(options: QUICSocketOptions): Endpoint {
-  expectKnown(options, Object.keys(OPTIONS));
+  expectKnown(options, [...LIMITS, ...Object.keys(OTHERS)]);
   for (const name of ['recvBufferSize', 'sendBufferSize'] as const) {
     const size = options[name] ?? 0;
     if (!Number.isInteger(size) || size < 0) {
@@ -521,22 +514,10 @@ function createEndpoint(options: QUICSocketOptions): Endpoint {
   });
 }
 
-/** The addon's part of the options. */
+/** The addon's part of the options: it takes one that is there for one that was set. */
 function endpointOptions(options: QUICSocketOptions): EndpointOptions {
-  const limits: QUICSocketLimits = {
-    maxConnections: options.maxConnections,
-    maxConnectionsPerAddress: options.maxConnectionsPerAddress,
-    maxHalfOpen: options.maxHalfOpen,
-    maxAcceptsPerSecond: options.maxAcceptsPerSecond,
-    maxBufferedBytes: options.maxBufferedBytes,
-    maxStrays: options.maxStrays ?? MAX_STRAYS,
-    retry: options.retry,
-    retryThreshold: options.retryThreshold,
-    tokenKey: options.tokenKey,
-    statelessResetKey: options.statelessResetKey,
-  };
-  // The addon takes a setting that is there for one that was set.
-  return setOf(limits);
+  const limits = Object.fromEntries(LIMITS.map((name) => [name, options[name]]));
+  return setOf({ ...limits, maxStrays: options.maxStrays ?? MAX_STRAYS });
 }
 
 /** Of options those that are set; `null` is unset, too. */

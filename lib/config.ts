@@ -5,7 +5,7 @@ import { isUint8Array } from 'node:util/types';
 import * as errors from './errors';
 import { NativeConfig, messageOf, nativeCode } from './native';
 import { closest } from './utils/closest';
-import { describe } from './utils/expect';
+import { describe, isSet } from './utils/expect';
 import { earlyDataContext, needsRoots, tlsSettings } from './tlsSettings';
 import { certificatesIn, collectPEMs } from './utils/pem';
 
@@ -256,11 +256,6 @@ function withDefaults(defaults: QUICConfig, input: ConfigInput): QUICConfig {
   return settings as QUICConfig;
 }
 
-/** `null` is unset, too: programs written for `@matrixai/quic` may give it. */
-function isSet(value: unknown): boolean {
-  return value !== undefined && value !== null;
-}
-
 /** A setting that is misspelt would be left at its default without a word. */
 function expectKnown(input: object, known: readonly string[]): void {
   for (const [name, value] of Object.entries(input)) {
@@ -407,7 +402,6 @@ export {
   serverDefault,
   minIdleTimeout,
   expectKnown,
-  isSet,
   refusalsNamed,
   resolveConfig,
 };

@@ -31,6 +31,7 @@ import {
   toResolved,
   validateTargets,
 } from './utils/address';
+import { isSet } from './utils/expect';
 import { type Abortable, unlessAborted } from './utils/promise';
 
 type DialOptions = {
@@ -82,7 +83,7 @@ async function dial(options: QUICClientOptions, signal: Abortable, attempts: Dia
   const logger = toLogger(options.logger);
   // `null` is none, as elsewhere.
   const shared = options.socket as QUICSocket | null | undefined;
-  const isSocketShared = shared !== undefined && shared !== null;
+  const isSocketShared = isSet(shared);
   const socket = shared ?? new QUICSocket({ resolveHostname: options.resolveHostname, logger });
   signal.throwIfAborted();
   const target = await resolveTarget(options, socket, signal);
@@ -177,7 +178,7 @@ function connect(options: QUICClientOptions, socket: QUICSocket, target: Target,
 }
 
 function resume(handle: NativeConnection, session: Uint8Array | null | undefined): void {
-  if (session === undefined || session === null) return;
+  if (!isSet(session)) return;
   try {
     handle.setSession(session);
   } catch (error) {

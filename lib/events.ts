@@ -94,7 +94,7 @@ class EventQUICConnectionError extends EventQUICConnection<ErrorQUICConnection> 
 
 class EventQUICConnectionClose extends EventQUICConnection<ErrorQUICConnection> {}
 
-/** The peer opened a stream. One that comes before anybody listens is told to the first who does. */
+/** The peer opened a stream. One that comes before anybody listens is told to the first who does, unless it has ended by then. */
 class EventQUICConnectionStream extends EventQUICConnection<QUICStream> {}
 
 /** A datagram (RFC 9221) came from the peer; it may share memory, as `QUICConnection.datagrams` says. */

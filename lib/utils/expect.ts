@@ -4,6 +4,11 @@ import { isUint8Array } from 'node:util/types';
 
 // What callers hand over, checked at the door: TypeScript keeps most of it out, JavaScript doesn't.
 
+/** `null` is unset, too: programs written for `@matrixai/quic` may give it. */
+function isSet<T>(value: T): value is NonNullable<T> {
+  return value !== undefined && value !== null;
+}
+
 /** @throws {TypeError} it is something else */
 function expectBytes(value: unknown, name: string): asserts value is Uint8Array {
   if (!isUint8Array(value)) throw notBytes(value, name);
@@ -36,7 +41,7 @@ function expectPriority(urgency: unknown, incremental: unknown): void {
  * @throws {TypeError} it is something else
  */
 function toSignal(signal: unknown): Abortable | undefined {
-  if (signal === undefined || signal === null) return undefined;
+  if (!isSet(signal)) return undefined;
   const { aborted, addEventListener } = signal as Partial<Abortable>;
   if (typeof aborted !== 'boolean' || typeof addEventListener !== 'function') {
     throw new TypeError(notA('signal', signal, 'an AbortSignal'));
@@ -50,7 +55,7 @@ function toSignal(signal: unknown): Abortable | undefined {
  * @throws {RangeError} it is no number of milliseconds
  */
 function toTimeout(timeout: unknown, name = 'timeout'): number | undefined {
-  if (timeout === undefined || timeout === null) return undefined;
+  if (!isSet(timeout)) return undefined;
   if (typeof timeout === 'number' && timeout >= 0) return timeout;
   throw new RangeError(`${name} is ${describe(timeout)}, and has to be milliseconds, 0 or more`);
 }
@@ -61,7 +66,7 @@ function toTimeout(timeout: unknown, name = 'timeout'): number | undefined {
  * @throws {TypeError} it is neither
  */
 function toTimer(timer: unknown): number | TimerLike | undefined {
-  if (timer === undefined || timer === null) return undefined;
+  if (!isSet(timer)) return undefined;
   const isTimer = typeof timer === 'number' || typeof (timer as Partial<TimerLike>).then === 'function';
   if (isTimer && !Number.isNaN(timer)) return timer as number | TimerLike;
   throw new TypeError(`timer is ${describe(timer)}, and has to be milliseconds, or a timer`);
@@ -97,7 +102,7 @@ function toStopRequest(options: StopOptions = {}): StopRequest {
 const NO_REASON = new Uint8Array(0);
 
 function toFlag(name: string, value: unknown, unset: boolean): boolean {
-  if (value === undefined || value === null) return unset;
+  if (!isSet(value)) return unset;
   if (typeof value !== 'boolean') throw new TypeError(notA(name, value, 'a boolean'));
   return value;
 }
@@ -124,7 +129,7 @@ function describe(value: unknown): string {
 }
 
 function nameOf(value: unknown): string {
-  if (value === null || value === undefined) return String(value);
+  if (!isSet(value)) return String(value);
   const name = Object.prototype.toString.call(value).slice(8, -1);
   return `${/^[AEIOU]/.test(name) ? 'an' : 'a'} ${name}`;
 }
@@ -137,6 +142,7 @@ export {
   expectLogger,
   expectPriority,
   expectStreamType,
+  isSet,
   notBytes,
   toSignal,
   toStopRequest,

@@ -18,8 +18,8 @@
 //! 9002 §6.2.1) is another: what was sent before would have been acknowledged by then.
 //!
 //! This holds for peers that tell the truth. One that has the keys and can forge its own address may acknowledge, from there,
-//! what it got elsewhere before, or never got (RFC 9000 §21.4); only a PATH_CHALLENGE would catch it, and quiche sends none on
-//! a path that is valid already.
+//! what it got elsewhere before, or never got (RFC 9000 §21.4). Only a PATH_CHALLENGE would catch it, but of the answer to one on
+//! a path that is valid already quiche doesn't tell, and where several get lost it gives the path up.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
