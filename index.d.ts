@@ -1294,6 +1294,8 @@ export interface EndpointStats {
   invalidTokens: number
   /** Stateless resets sent. */
   statelessResets: number
+  /** Closes said again, to peers that went on speaking. */
+  closesRepeated: number
   /** Datagrams that were nobody's. */
   strays: number
   /** Of these, dropped: nobody listened, or the queue was full. */

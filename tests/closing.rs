@@ -6,12 +6,13 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{Authority, End, Pair, drain, read, shared, write};
+use common::{Authority, Datagram, End, Pair, drain, read, shared, write};
 use polykey_quic::quic::connection::CloseCause;
 use polykey_quic::quic::endpoint::EndpointSettings;
 use polykey_quic::quic::endpoint::change::Change;
 use polykey_quic::quic::endpoint::limits::RetryPolicy;
 use polykey_quic::quic::stream::Read;
+use polykey_quic::quic::verification::Alert;
 use polykey_quic::quic::{Config, Error, SharedConnection, Verification};
 
 fn is_ending(change: &Change) -> bool {
@@ -138,6 +139,95 @@ fn a_long_reason_is_cut_to_less_while_the_handshake_goes_on() {
         assert_eq!(cause(other), Some(CloseCause::Peer));
         assert_eq!(reasons(closer, other), [[b'x'; 256]; 2]);
     }
+}
+
+/// A pair in which one end has closed, and the packet that says so is lost: the closer, the other end, and what was lost.
+fn deaf(client_closes: bool, reason: &[u8], now: Instant) -> (End, End, SharedConnection, Vec<Datagram>) {
+    let (pair, client, server) = Pair::connected();
+    let (mut closer, closing, other_end, other) = if client_closes {
+        (pair.client, client, pair.server, server)
+    } else {
+        (pair.server, server, pair.client, client)
+    };
+    closing.borrow_mut().close(true, 7, reason).expect("live");
+    let lost = closer.transmit_at(now);
+    assert_eq!(lost.len(), 1);
+    (closer, other_end, other, lost)
+}
+
+#[test]
+fn a_peer_that_goes_on_speaking_is_told_again() {
+    for client_closes in [true, false] {
+        let now = Instant::now();
+        let (mut closer, mut other_end, other, lost) = deaf(client_closes, b"enough", now);
+        let id = u64::from(client_closes);
+        write(&other, id, b"anybody there?", false);
+        let said = other_end.transmit();
+        // At once: it can't have heard yet.
+        closer.receive_at(&said, now);
+        assert_eq!(closer.transmit_at(now).len(), 0);
+        let later = now + Duration::from_secs(1);
+        closer.receive_at(&said, later);
+        let again = closer.transmit_at(later);
+        assert_eq!(again[0].bytes, lost[0].bytes);
+        assert_eq!((again.len(), closer.endpoint.stats.closes_repeated), (1, 1));
+        other_end.receive(&again);
+        assert_eq!(cause(&other), Some(CloseCause::Peer));
+        let heard = other.borrow().peer_error().expect("remains").expect("an error");
+        assert_eq!((heard.error_code, heard.reason), (7, b"enough".to_vec()));
+        assert_eq!(other_end.transmit().len(), 0);
+    }
+}
+
+#[test]
+fn a_peer_that_speaks_without_end_is_told_ever_less_often() {
+    let start = Instant::now();
+    let (mut closer, mut other_end, other, _) = deaf(true, b"enough", start);
+    write(&other, 1, b"anybody there?", false);
+    let said = other_end.transmit();
+    for ms in 0..10_000 {
+        let now = start + Duration::from_millis(ms);
+        for _ in 0..3 {
+            closer.receive_at(&said, now);
+        }
+        closer.transmit_at(now);
+    }
+    let repeated = closer.endpoint.stats.closes_repeated;
+    assert!((2..=14).contains(&repeated), "{repeated}");
+}
+
+#[test]
+fn an_address_that_is_not_known_to_receive_gets_three_times_what_came_from_it() {
+    let now = Instant::now();
+    let (mut closer, mut other_end, other, lost) = deaf(false, &[b'x'; 600], now);
+    write(&other, 0, b"from elsewhere", false);
+    let mut said = other_end.transmit();
+    said.truncate(1);
+    said[0].from = "127.0.0.1:9".parse().expect("an address");
+    let later = now + Duration::from_secs(1);
+    assert!(said[0].bytes.len() * 3 < lost[0].bytes.len());
+    closer.receive_at(&said, later);
+    assert_eq!(closer.transmit_at(later).len(), 0);
+    // quiche never looks at what comes: its head is enough.
+    said[0].bytes.resize(lost[0].bytes.len() / 3 + 1, 0);
+    closer.receive_at(&said, later);
+    let again = closer.transmit_at(later);
+    assert_eq!((again.len(), again[0].to), (1, said[0].from));
+}
+
+#[test]
+fn a_client_that_was_refused_learns_of_it_where_the_refusal_is_lost() {
+    let (mut pair, client) = Pair::dialling(Verification::Chain, Verification::Application);
+    pair.run();
+    let server = pair.server.endpoint.connection(0).expect("half-open");
+    assert_eq!(server.borrow_mut().settle_verification(Alert::new(42)), Ok(true));
+    assert!(!pair.server.transmit().is_empty());
+    assert!(client.borrow().is_established().expect("live"));
+    write(&client, 0, b"may I?", false);
+    pair.run_until(|_| cause(&client).is_some());
+    assert_eq!(cause(&client), Some(CloseCause::Peer));
+    let heard = client.borrow().peer_error().expect("remains").expect("an error");
+    assert_eq!((heard.is_app, heard.error_code), (false, 0x100 + 42));
 }
 
 #[test]

@@ -155,6 +155,8 @@ pub struct EndpointStats {
     pub invalid_tokens: f64,
     /// Stateless resets sent.
     pub stateless_resets: f64,
+    /// Closes said again, to peers that went on speaking.
+    pub closes_repeated: f64,
     /// Datagrams that were nobody's.
     pub strays: f64,
     /// Of these, dropped: nobody listened, or the queue was full.
@@ -443,6 +445,7 @@ impl Endpoint {
             retries: stats.retries as f64,
             invalid_tokens: stats.invalid_tokens as f64,
             stateless_resets: stats.stateless_resets as f64,
+            closes_repeated: stats.closes_repeated as f64,
             strays: stats.strays as f64,
             strays_dropped: stats.strays_dropped as f64,
             invalid: stats.invalid as f64,

@@ -11,6 +11,7 @@
 //! | `probes` | punches and questions: bare datagrams of ours |
 //! | `admit` | newcomers: version, token, limits |
 //! | `transmit` | what wants to be sent, in turns |
+//! | `farewell` | says again that a connection was closed |
 //! | `look` | what changed in a connection, and what the endpoint owes it |
 //! | `slot`, `timers` | what is remembered of each connection, and when it wants attention |
 //! | `audit` | bounds what is received and unread |
@@ -19,6 +20,7 @@
 mod admit;
 mod audit;
 pub mod change;
+mod farewell;
 mod ids;
 pub mod limits;
 mod look;
@@ -43,6 +45,7 @@ use slab::Slab;
 
 use self::audit::Audit;
 use self::change::Change;
+use self::farewell::Farewells;
 use self::ids::IdKey;
 use self::limits::{Limits, PerAddress, Rate, RetryPolicy};
 use self::migration::Gone;
@@ -89,11 +92,12 @@ pub struct Endpoint {
     /// The same, in the order of their turns.
     turns: VecDeque<usize>,
     touched: Vec<usize>,
-    /// Answers that belong to no connection: version negotiation, Retry, refusals, resets.
+    /// Answers that quiche has no part in: version negotiation, Retry, refusals, resets, closes said again.
     replies: VecDeque<(Vec<u8>, SocketAddr)>,
     strays: VecDeque<(Vec<u8>, SocketAddr)>,
     strays_told: usize,
     probes: Probes,
+    farewells: Farewells,
     /// Ids of connections that were taken to another endpoint.
     gone: Gone,
     changes: VecDeque<Change>,
@@ -164,6 +168,7 @@ impl Endpoint {
             strays: VecDeque::new(),
             strays_told: 0,
             probes: Probes::default(),
+            farewells: Farewells::default(),
             gone: Gone::default(),
             changes: VecDeque::new(),
             addresses: AddressBook::default(),
@@ -335,6 +340,7 @@ impl Endpoint {
 
     /// Wakes every connection whose time has come.
     pub fn on_timeout(&mut self, now: Instant) {
+        self.farewells.expire(now);
         // First all, then each: a connection may set its next deadline into the past.
         let due: Vec<_> = std::iter::from_fn(|| self.timers.take_due(now)).collect();
         for key in due {
@@ -377,6 +383,7 @@ impl Endpoint {
         }
         self.server = None;
         self.replies.clear();
+        self.farewells.clear();
         self.strays.clear();
         self.dirty.borrow_mut().clear();
         self.turns.clear();

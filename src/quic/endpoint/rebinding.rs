@@ -29,7 +29,7 @@ use crate::quic::packet;
 use crate::quic::path::Alias;
 
 /// RFC 9000 §8.1.
-const AMPLIFICATION: usize = 3;
+pub(super) const AMPLIFICATION: usize = 3;
 /// What a peer may wait before it acknowledges (RFC 9000 §18.2, the default), and the granularity of timers (RFC 9002
 /// §6.1.2).
 const MAX_ACK_DELAY: Duration = Duration::from_millis(25);

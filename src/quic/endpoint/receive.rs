@@ -76,6 +76,7 @@ impl Endpoint {
     pub fn end_receive(&mut self, now: Instant) {
         self.look_at_touched(now);
         self.audit_buffers(now);
+        self.farewells.expire(now);
         self.tell_strays();
         self.tell_heard();
     }
@@ -93,6 +94,9 @@ impl Endpoint {
         if let Some(&key) = self.routes.get(&quiche::ConnectionId::from_ref(id)) {
             return self.deliver(key, datagram, from, now);
         }
+        if self.say_farewell(id, datagram.len(), from, now) {
+            return;
+        }
         match packet::version(datagram) {
             Some(0) => self.stray(datagram, from),
             Some(_) if datagram.len() < MIN_INITIAL => self.stray(datagram, from),
@@ -105,6 +109,11 @@ impl Endpoint {
     /// A datagram of a connection we have.
     pub(super) fn deliver(&mut self, key: usize, datagram: &mut [u8], from: SocketAddr, now: Instant) {
         let Some(to) = self.local else { return };
+        if self.slots[key].has_said_farewell {
+            let id = packet::destination_id(datagram).unwrap_or_default();
+            self.say_farewell(id, datagram.len(), from, now);
+            return;
+        }
         let whereabouts = self.whereabouts(key, datagram, from);
         if whereabouts == Whereabouts::Moved {
             self.stats.migrations_refused += 1;

@@ -60,6 +60,8 @@ pub(super) struct Slot {
     pub has_early_datagrams: bool,
     /// quiche refused to send once: it says so before it hands out the close frame.
     pub has_failed: bool,
+    /// Whether we have closed it, and have said so.
+    pub has_said_farewell: bool,
     /// Packets sent since it was closed, without the close frame.
     pub packets_before_close: u32,
     /// Whether the peer let us open more streams, bidi and uni, when last looked at.
@@ -127,6 +129,7 @@ impl Slot {
             is_confirmation_told: false,
             has_early_datagrams: false,
             has_failed: false,
+            has_said_farewell: false,
             packets_before_close: 0,
             had_credit: [true; 2],
             is_touched: false,

@@ -39,6 +39,8 @@ pub struct EndpointStats {
     pub invalid_tokens: u64,
     /// Stateless resets sent.
     pub stateless_resets: u64,
+    /// Closes said again, to peers that went on speaking.
+    pub closes_repeated: u64,
     /// Datagrams that were nobody's.
     pub strays: u64,
     /// Of these, dropped: nobody listened, or the queue was full.

@@ -1,5 +1,6 @@
 //! Hands out what wants to be sent, connection by connection, in turns.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::slot::Paced;
@@ -22,6 +23,15 @@ enum Turn {
     Full,
     /// quiche can't get its close frame out, and would send empty packets without end.
     Stuck,
+}
+
+/// What quiche wrote.
+enum Kind {
+    Plain,
+    /// It has to wait.
+    Paced,
+    /// It closes the connection, and is the last.
+    Farewell,
 }
 
 /// Packets that a connection may send after it was closed and before its close frame is out: handshake packets under way,
@@ -121,7 +131,11 @@ impl Endpoint {
                     quantum = quiche.send_quantum();
                 }
                 match quiche.send(room) {
-                    Ok((length, info)) => Ok(Some((length, info, !is_closing && is_paced(quiche, &info, now)))),
+                    Ok((length, info)) if quiche.is_draining() => Ok(Some((length, info, Kind::Farewell))),
+                    Ok((length, info)) if !is_closing && is_paced(quiche, &info, now) => {
+                        Ok(Some((length, info, Kind::Paced)))
+                    }
+                    Ok((length, info)) => Ok(Some((length, info, Kind::Plain))),
                     Err(quiche::Error::Done) => Ok(None),
                     Err(error) => Err(error.into()),
                 }
@@ -131,7 +145,7 @@ impl Endpoint {
                 Ok(Some((_, info, _))) if Some(info.from) != local => {}
                 // A probe larger than the peer takes: it fails.
                 Ok(Some((length, ..))) if length > peer => {}
-                Ok(Some((length, info, true))) => {
+                Ok(Some((length, info, Kind::Paced))) => {
                     self.stats.paced += 1;
                     self.slots[key].paced = Some(Paced {
                         bytes: room[..length].to_vec(),
@@ -140,7 +154,13 @@ impl Endpoint {
                     });
                     return Turn::Done;
                 }
-                Ok(Some((length, info, false))) => {
+                Ok(Some((length, info, Kind::Farewell))) => {
+                    let packet = room[..length].to_vec();
+                    let to = self.push(key, batch, length, info.to, now);
+                    self.keep_farewell(key, packet, to, now);
+                    return Turn::Done;
+                }
+                Ok(Some((length, info, Kind::Plain))) => {
                     sent += length;
                     self.push(key, batch, length, info.to, now);
                     if self.is_stuck(key) {
@@ -168,13 +188,15 @@ impl Endpoint {
         slot.packets_before_close > MAX_PACKETS_BEFORE_CLOSE
     }
 
-    fn push(&mut self, key: usize, batch: &mut impl Outbox, length: usize, to: std::net::SocketAddr, now: Instant) {
+    /// Answers where it goes.
+    fn push(&mut self, key: usize, batch: &mut impl Outbox, length: usize, to: SocketAddr, now: Instant) -> SocketAddr {
         let to = self.outside(key, to, length);
         batch.add(length, to, &mut self.addresses);
         self.count_transmitted(length);
         if let Some(keep_alive) = &mut self.slots[key].clock.keep_alive {
             keep_alive.due = now + keep_alive.interval;
         }
+        to
     }
 
     fn count_transmitted(&mut self, length: usize) {
