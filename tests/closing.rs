@@ -231,6 +231,18 @@ fn a_client_that_was_refused_learns_of_it_where_the_refusal_is_lost() {
 }
 
 #[test]
+fn a_close_waits_for_no_room_in_the_congestion_window() {
+    let (mut pair, client, server) = Pair::connected();
+    while write(&client, 0, &[0; 65_536], false) > 0 {}
+    // Nothing of it arrives, and nothing is acknowledged.
+    assert!(!pair.client.transmit().is_empty());
+    client.borrow_mut().close(true, 7, b"enough").expect("live");
+    let said = pair.client.transmit();
+    pair.server.receive(&said);
+    assert_eq!((said.len(), cause(&server)), (1, Some(CloseCause::Peer)));
+}
+
+#[test]
 fn both_may_close_at_once() {
     let (mut pair, client, server) = Pair::connected();
     client.borrow_mut().close(true, 1, b"client").expect("live");
