@@ -45,9 +45,12 @@ fn migrate(pair: &mut Pair, client: &SharedConnection) -> End {
 }
 
 fn migrate_to(pair: &mut Pair, client: &SharedConnection, address: &str) -> End {
+    migrate_into(pair, client, End::new(address, EndpointSettings::default()))
+}
+
+fn migrate_into(pair: &mut Pair, client: &SharedConnection, next: End) -> End {
     let key = key_of(client);
     let mut detached = pair.client.endpoint.detach(key).expect("the server lets us go");
-    let next = End::new(address, EndpointSettings::default());
     let first = std::mem::replace(&mut pair.client, next);
     let key = pair
         .client
@@ -113,6 +116,41 @@ fn what_comes_late_to_the_old_socket_is_dropped_without_a_reset() {
     assert_eq!(first.endpoint.stats.invalid, late.len() as u64);
     route(&mut pair);
     pair.run_until(|_| drain(&client, 1) == Read::Data { bytes: 4, fin: true });
+}
+
+#[test]
+fn a_peer_that_closed_to_the_old_socket_says_so_again_to_the_new_one() {
+    let (mut pair, client, server) = Pair::connected();
+    server.borrow_mut().close(true, 7, b"enough").expect("live");
+    let late = pair.server.transmit();
+    let mut first = migrate(&mut pair, &client);
+    first.receive(&late);
+    route(&mut pair);
+    pair.run_until(|_| client.borrow().close_cause().is_some());
+    assert_eq!(client.borrow().close_cause(), Some(CloseCause::Peer));
+    let heard = client.borrow().peer_error().expect("remains").expect("an error");
+    assert_eq!((heard.error_code, heard.reason), (7, b"enough".to_vec()));
+}
+
+#[test]
+fn what_a_connection_has_not_read_counts_where_it_goes() {
+    let (mut pair, client, server) = Pair::connected();
+    write(&server, 1, &[0; 50_000], false);
+    pair.run();
+    let mut settings = EndpointSettings::default();
+    settings.limits.buffered_bytes = 5_000;
+    migrate_into(&mut pair, &client, End::new(ELSEWHERE, settings));
+    route(&mut pair);
+    // Nothing but acknowledgements comes from now on.
+    for _ in 0..1_000 {
+        if client.borrow().close_cause().is_some() {
+            break;
+        }
+        write(&client, 0, &[0; 1_000], false);
+        pair.run();
+        drain(&server, 0);
+    }
+    assert_eq!(client.borrow().close_cause(), Some(CloseCause::MemoryLimit));
 }
 
 #[test]

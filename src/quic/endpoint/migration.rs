@@ -124,6 +124,8 @@ impl Endpoint {
         if let Some(token) = token {
             self.resettable.insert(token, key);
         }
+        // It may bring along what is unread.
+        self.audit.holders.insert(key);
         shared.borrow_mut().drive(key, self.dirty.clone());
         shared.borrow_mut().touch();
         let migrated = guarded(&shared, |connection| connection.move_to(local));
