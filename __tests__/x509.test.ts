@@ -427,7 +427,6 @@ describe('lib/x509', () => {
 
   test('has all of the addon', () => {
     const all = {
-      createCertificate,
       derToPem,
       generateKey,
       parseCertificates,
@@ -460,5 +459,37 @@ describe('lib/x509', () => {
     expect(verifyCallback([leaf.der, known.der])).toBeUndefined();
     expect(verifyCallback([party('impostor', undefined, dates).der])).toBe(298);
     expect(verifyCallback([])).toBe(372);
+  });
+});
+
+describe('options', () => {
+  const leaf = party('leaf');
+  const valid = { key: leaf.key, notBefore: AT, notAfter: AT + DAY };
+
+  test.each<[string, () => unknown]>([
+    [
+      'servername: did you mean serverName',
+      () => x509.verifyChain([leaf.der], { anchors: leaf.pem, ...{ servername: 'a' } }),
+    ],
+    ['key', () => x509.verifySuccessorChain([leaf.der], { wholeChain: true, ...{ key: leaf.key } })],
+    ['dnsName: did you mean dnsNames', () => x509.createCertificate({ ...valid, ...{ dnsName: 'a' } })],
+  ])('there is no option %s', (name, call) => {
+    expect(call).toThrow(new TypeError(`there is no option ${name}${name.includes(':') ? '?' : ''}`));
+  });
+
+  test('of verifyChainAsync are checked as well', async () => {
+    const verifying = x509.verifyChainAsync([leaf.der], { anchors: leaf.pem, ...{ servername: 'a' } });
+    await expect(verifying).rejects.toThrow('there is no option servername: did you mean serverName?');
+  });
+
+  test.each([undefined, null, 'text'])('%s is none', (options) => {
+    for (const call of [x509.createCertificate, x509.verifyChain.bind(null, [])]) {
+      expect(() => (call as (options: unknown) => unknown)(options)).toThrow(TypeError);
+      expect(() => (call as (options: unknown) => unknown)(options)).toThrow('has to be an object');
+    }
+  });
+
+  test('that are unset may have any name', () => {
+    expect(x509.createCertificate({ ...valid, ...{ nothing: undefined } }).der.length).toBeGreaterThan(0);
   });
 });

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { isUint8Array } from 'node:util/types';
 import * as errors from './errors';
 import { NativeConfig, messageOf, nativeCode } from './native';
-import { closest } from './utils/closest';
+import { strangeName } from './utils/closest';
 import { describe, isSet } from './utils/expect';
 import { earlyDataContext, needsRoots, tlsSettings } from './tlsSettings';
 import { certificatesIn, collectPEMs } from './utils/pem';
@@ -258,12 +258,8 @@ function withDefaults(defaults: QUICConfig, input: ConfigInput): QUICConfig {
 
 /** A setting that is misspelt would be left at its default without a word. */
 function expectKnown(input: object, known: readonly string[]): void {
-  for (const [name, value] of Object.entries(input)) {
-    if (!isSet(value) || known.includes(name)) continue;
-    const meant = closest(name, known);
-    const hint = meant === undefined ? '' : `: did you mean ${meant}?`;
-    throw new errors.ErrorQUICConfig(`there is no setting ${name}${hint}`);
-  }
+  const strange = strangeName(input, known);
+  if (strange !== undefined) throw new errors.ErrorQUICConfig(`there is no setting ${strange}`);
 }
 
 function pemsOf(name: 'key' | 'cert' | 'ca', settings: QUICConfig): string[] {

@@ -4,16 +4,10 @@
  */
 /* eslint-disable no-restricted-imports -- certificates are apart from connections: this is native.ts for them */
 import * as native from '../index.js';
+import { strangeName } from './utils/closest';
+import { notA } from './utils/expect';
 
-export {
-  createCertificate,
-  derToPem,
-  generateKey,
-  parseCertificates,
-  pemToDer,
-  publicKeyFingerprint,
-  TrustAnchors,
-} from '../index.js';
+export { derToPem, generateKey, parseCertificates, pemToDer, publicKeyFingerprint, TrustAnchors } from '../index.js';
 export type {
   CertificateExtension,
   CertificateInfo,
@@ -26,6 +20,42 @@ export type {
   VerifiedSuccessorChain,
 } from '../index.js';
 
+type Names<Options> = Record<keyof Required<Options>, true>;
+
+const CERTIFICATE: Names<native.NewCertificateOptions> = {
+  key: true,
+  notBefore: true,
+  notAfter: true,
+  commonName: true,
+  dnsNames: true,
+  ipAddresses: true,
+  uris: true,
+  isCa: true,
+  pathLength: true,
+  serialNumber: true,
+  extensions: true,
+  issuer: true,
+};
+
+const CHAIN: Names<native.VerifyChainOptions> = {
+  anchors: true,
+  at: true,
+  purpose: true,
+  serverName: true,
+  maxLength: true,
+  acceptedCriticalExtensions: true,
+};
+
+const SUCCESSOR_CHAIN: Names<native.VerifySuccessorChainOptions> = {
+  publicKeys: true,
+  publicKeyFingerprints: true,
+  wholeChain: true,
+  at: true,
+  dates: true,
+  maxLength: true,
+  acceptedCriticalExtensions: true,
+};
+
 /** As of the addon, but `at` is now unless it is given. */
 type AtNow<Options extends { at: number }> = Omit<Options, 'at'> & { at?: number };
 
@@ -34,6 +64,22 @@ export type VerifyChainOptions = AtNow<native.VerifyChainOptions>;
 
 /** What `verifySuccessorChain` judges by. */
 export type VerifySuccessorChainOptions = AtNow<native.VerifySuccessorChainOptions>;
+
+/**
+ * Makes a certificate and signs it: an identity for a peer, a CA for tests, the next link of a chain.
+ *
+ * A CA's key may sign certificates, lists and handshakes; a leaf's key may sign handshakes, as server and as client. Throws
+ * `OutOfRange` and `InvalidArgument` for numbers, addresses and hexadecimal, `InvalidValidity`, `InvalidSerial`,
+ * `InvalidName`, `InvalidOid`, `DuplicateExtension`, `UnsupportedKey` or `NotPkcs8` for the rest of the options,
+ * `IssuerKeyMismatch` if the issuer's key is not the one in its certificate, `UnsupportedIssuerName`, and the codes of
+ * `pemToDer` and `parseCertificates` for the issuer's certificate.
+ *
+ * @throws {TypeError} there is no such option
+ */
+export function createCertificate(options: native.NewCertificateOptions): native.NewCertificate {
+  expectKnown(options, CERTIFICATE);
+  return native.createCertificate(options);
+}
 
 /**
  * Judges a chain by the rules of the web (RFC 5280), up to a trust anchor. A chain that fails is an answer, not an
@@ -51,7 +97,7 @@ export function verifyChain(
   chain: Uint8Array[],
   options: VerifyChainOptions,
 ): native.VerifiedChain | native.RefusedChain {
-  return native.verifyChain(chain, withTime(options));
+  return native.verifyChain(chain, withTime(options, CHAIN));
 }
 
 /** Does what `verifyChain` does without holding up JavaScript: for long chains of RSA or P-384 signatures. */
@@ -59,7 +105,7 @@ export async function verifyChainAsync(
   chain: Uint8Array[],
   options: VerifyChainOptions,
 ): Promise<native.VerifiedChain | native.RefusedChain> {
-  return await native.verifyChainAsync(chain, withTime(options));
+  return await native.verifyChainAsync(chain, withTime(options, CHAIN));
 }
 
 /**
@@ -84,9 +130,19 @@ export function verifySuccessorChain(
   chain: Uint8Array[],
   options: VerifySuccessorChainOptions,
 ): native.VerifiedSuccessorChain | native.RefusedChain {
-  return native.verifySuccessorChain(chain, withTime(options));
+  return native.verifySuccessorChain(chain, withTime(options, SUCCESSOR_CHAIN));
 }
 
-function withTime<Options extends { at?: number }>(options: Options): Options & { at: number } {
+function withTime<Options extends { at?: number }>(options: Options, known: object): Options & { at: number } {
+  expectKnown(options, known);
   return { ...options, at: options.at ?? Date.now() / 1000 };
+}
+
+/** An option that is misspelt would leave something unsaid, or unverified, without a word. */
+function expectKnown(options: unknown, known: object): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(notA('options', options, 'an object'));
+  }
+  const strange = strangeName(options, Object.keys(known));
+  if (strange !== undefined) throw new TypeError(`there is no option ${strange}`);
 }

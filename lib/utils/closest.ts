@@ -1,3 +1,5 @@
+import { isSet } from './expect';
+
 /** More changes than this make another word. */
 const MOST_CHANGES = 3;
 
@@ -25,4 +27,14 @@ function distance(from: string, to: string): number {
   return row[to.length];
 }
 
-export { closest };
+/** A name in `given` that isn't known, with the one that was probably meant. What is unset may have any. */
+function strangeName(given: object, known: readonly string[]): string | undefined {
+  for (const [name, value] of Object.entries(given)) {
+    if (!isSet(value) || known.includes(name)) continue;
+    const meant = closest(name, known);
+    return meant === undefined ? name : `${name}: did you mean ${meant}?`;
+  }
+  return undefined;
+}
+
+export { strangeName };

@@ -143,6 +143,7 @@ export {
   expectPriority,
   expectStreamType,
   isSet,
+  notA,
   notBytes,
   toSignal,
   toStopRequest,
