@@ -6,9 +6,9 @@ mod common;
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use common::{Authority, Datagram, Pair, lossy, shared, write};
+use common::{Authority, Datagram, Pair, lossy, read, shared, write};
 use polykey_quic::quic::connection::{CloseCause, SharedConnection};
 use polykey_quic::quic::endpoint::EndpointSettings;
 use polykey_quic::quic::endpoint::change::Change;
@@ -71,6 +71,83 @@ fn a_handshake_survives_loss_duplication_and_reordering() {
         pair.dial(authority.config(Verification::Chain));
         pair.run_until(|pair| pair.server.count(is_connected) == 1 && pair.client.count(is_confirmed) == 1);
     }
+}
+
+/// The client's last flight fills its congestion window, and what the server says of having got it is lost: it has to
+/// acknowledge the server's packets all the same, or neither side ever learns more.
+#[test]
+fn a_large_last_flight_whose_acknowledgement_is_lost_ends_the_handshake() {
+    let names = (0..300).map(|index| format!("a-name-of-some-length-{index}.example"));
+    let client = Authority::with_names("client", names.collect());
+    let server = Authority::new();
+    let config = |credential: &Authority, ca: &Authority| {
+        let settings = TlsSettings {
+            credentials: vec![credential.credential.clone()],
+            ca: vec![ca.ca.clone()],
+            ..Default::default()
+        };
+        common::config(&settings, Verification::Chain)
+    };
+    let mut pair = Pair::new();
+    pair.server.endpoint.listen(shared(config(&server, &client)));
+    let client = pair.dial(config(&client, &server));
+    while pair.client.count(is_connected) == 0 {
+        assert!(pair.step());
+    }
+    // The beginning of its flight is lost, which it learns, and sends again.
+    let mut flight = pair.client.transmit();
+    pair.server.receive(&flight.split_off(4));
+    let heard = pair.server.transmit();
+    pair.client.receive(&heard);
+    let down = std::mem::replace(&mut pair.down, Box::new(|_| Vec::new()));
+    // Until the window is full, of 12,000 bytes.
+    let sent = client.borrow().stats().expect("live").sent_bytes;
+    pair.run_until(|_| client.borrow().stats().expect("live").sent_bytes > sent + 24_000);
+    pair.run_until(|pair| pair.server.count(is_connected) == 1);
+    pair.down = down;
+    write(&client, 0, b"request", true);
+    pair.run_until(|pair| {
+        pair.server
+            .count(|change| matches!(change, Change::StreamReadable(_, 0)))
+            > 0
+    });
+    assert_eq!(read(&pair.server.accepted(), 0), (b"request".to_vec(), true));
+}
+
+/// RFC 9002 §6.2.2: to discard keys is a sign of progress. The pauses that have grown until then would outlast the connection.
+#[test]
+fn the_end_of_the_handshake_ends_the_pauses_between_probes() {
+    let (mut pair, client) = Pair::dialling(Verification::Chain, Verification::Chain);
+    while pair.client.count(is_connected) == 0 {
+        assert!(pair.step());
+    }
+    // The server gets the client's last flight, but nothing that is to be acknowledged after it, and neither gets anything
+    // more for a while.
+    write(&client, 0, b"request", true);
+    let mut flight = pair.client.transmit();
+    for datagram in &mut flight {
+        let short = packet::coalesced(&datagram.bytes).and_then(|layout| layout.short);
+        datagram.bytes.truncate(short.unwrap_or(usize::MAX));
+    }
+    pair.server.receive(&flight);
+    let nothing = || Box::new(|_| Vec::new());
+    let links = (
+        std::mem::replace(&mut pair.up, nothing()),
+        std::mem::replace(&mut pair.down, nothing()),
+    );
+    let next = |pair: &Pair| pair.client.endpoint.next_timeout().expect("a timer");
+    pair.run_until(|pair| next(pair) > Instant::now() + Duration::from_secs(1));
+    let probe = next(&pair);
+    (pair.up, pair.down) = links;
+    // The client's acknowledgement tells the server that the end of the handshake was lost.
+    write(&pair.server.accepted(), 1, b"news", true);
+    pair.run();
+    assert!(next(&pair) < probe);
+    pair.run_until(|pair| {
+        pair.server
+            .count(|change| matches!(change, Change::StreamReadable(_, 0)))
+            > 0
+    });
 }
 
 #[test]
