@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::{Pair, Party, config, read, shared, write};
 use polykey_quic::quic::connection::CloseCause;
@@ -201,6 +201,48 @@ fn a_lost_flight_comes_again() {
     assert_eq!(read(&far, 0), (b"early".to_vec(), true));
     assert_eq!(world.told(true), ["Connected", "Established", "Confirmed"]);
     assert_eq!(reason(&client), ACCEPTED);
+}
+
+/// More early data than the congestion window takes, after `dial_early`; answers what is to be delivered.
+fn fill_the_window(world: &mut World, client: &SharedConnection) -> Vec<common::Datagram> {
+    let taken = write(client, 4, &[7; 40_000], false);
+    assert!(taken < 40_000);
+    world.pair.client.transmit()
+}
+
+#[test]
+fn a_lost_hello_comes_again_though_early_data_fills_the_window() {
+    let mut world = World::new();
+    let (client, mut flight) = world.dial_early();
+    flight.extend(fill_the_window(&mut world, &client));
+    flight.remove(0);
+    world.pair.server.receive(&flight);
+    world
+        .pair
+        .run_until(|_| client.borrow().is_established().expect("live"));
+    assert_eq!(reason(&client), ACCEPTED);
+}
+
+/// RFC 9002 §6.2.2.1: a client keeps a server going, which may have to wait for it (§8.1 of RFC 9000).
+#[test]
+fn early_data_under_way_keeps_no_client_from_asking_again() {
+    let mut world = World::new();
+    // The timers of the first meeting are over.
+    world.pair.run_until(|pair| pair.client.endpoint.is_empty());
+    let (client, mut flight) = world.dial_early();
+    flight.extend(fill_the_window(&mut world, &client));
+    world.pair.server.receive(&flight);
+    // Of the server's answer only the part arrives that acknowledges the hello.
+    let answer = world.pair.server.transmit();
+    assert!(answer.len() > 1);
+    world.pair.client.receive(&answer[..1]);
+    world.pair.client.transmit();
+    assert!(!client.borrow().is_established().expect("live"));
+    let next = world.pair.client.endpoint.next_timeout().expect("a timer");
+    assert!(next < Instant::now() + Duration::from_secs(2));
+    world
+        .pair
+        .run_until(|_| client.borrow().is_established().expect("live"));
 }
 
 #[test]
