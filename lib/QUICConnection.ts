@@ -6,7 +6,6 @@ import type { Driven } from './Driver';
 import type { ConnectionStats, NativeConnection, PathStats } from './native';
 import type { MigrateLimits } from './paths';
 import type QUICSocket from './QUICSocket';
-import type { StreamHost } from './QUICStream';
 import type { ConnectionError, ConnectionMetadata, Host, LoggerLike, Port, QUICConfig, StopOptions } from './types';
 import type { EarlyData } from './handshake';
 import type { TLSInfo } from './tls';
@@ -23,13 +22,13 @@ import { isHeeded } from './logging';
 import { ChangeKind, ConnectionErrorCode } from './native';
 import Paths from './paths';
 import QUICConnectionId from './QUICConnectionId';
-import { toCode, toReason } from './reasons';
+import { streamHost } from './streamHost';
 import StreamTable from './StreamTable';
 import Emitter from './utils/emitter';
 import { type StopRequest, expectBytes, expectStreamType, toSignal, toStopRequest } from './utils/expect';
-import { Outcome, onAbort, promise } from './utils/promise';
-import { onTimeout } from './utils/timer';
+import { Outcome, promise } from './utils/promise';
 import Verification from './verification';
+import WindDown, { isImmediate } from './windDown';
 
 /** A stop of which nothing is said. */
 const AT_ONCE = toStopRequest();
@@ -62,10 +61,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   #unheard: Set<QUICStream> | undefined;
   #stopping: Promise<void> | undefined;
   #stopRequest = AT_ONCE;
-  /** What was asked for before the waiting began: the first, and what listeners who were told of that asked for. */
-  #early: StopRequest[] = [];
-  /** The waiting of a stop that isn't forced: how to end it, and what else is to be undone then. */
-  #waiting: { end: () => void; detach: (() => void)[] } | undefined;
+  #windDown: WindDown | undefined;
   readonly #established = new Outcome();
   readonly #confirmation = new Confirmation();
   readonly #closed = promise();
@@ -327,7 +323,8 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   async stop(options?: StopOptions): Promise<void> {
     const request = toStopRequest(options);
     if (this.#stopping === undefined || isImmediate(request)) this.#stopRequest = request;
-    this.#limit(request);
+    if (this.#state.status === 'running') this.#windDown ??= new WindDown(() => this.#streams);
+    this.#windDown?.limit(request);
     if (this.#stopping === undefined) {
       // Set before it runs: the end that it makes asks for a stop too.
       const stopping = promise();
@@ -522,7 +519,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     this.#paths.end(ending);
     this.#datagrams.end();
     this.#streamTable?.end(ending, keepsReceived);
-    this.#waiting?.end();
+    this.#windDown?.end();
     this.tellLate(events.EventQUICConnectionError, error);
     this.tellLate(events.EventQUICConnectionClose, error);
     this.#owner?.onEnd(this, ending);
@@ -544,48 +541,16 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     const wasEstablished = this.#state.status !== 'starting' && this.#isLive;
     const hasHeardEnd = this.#state.status === 'closing' && this.#state.ending.isSilent;
     this.tell(events.EventQUICConnectionStop, undefined);
-    if (this.#state.status === 'running' && !isImmediate(this.#stopRequest)) await this.#windDown();
+    if (this.#state.status === 'running' && !isImmediate(this.#stopRequest)) {
+      this.#advance({ status: 'stopping' });
+      await this.#windDown?.wait((check) => this.#paths.watch(check));
+    }
     if (this.#isLive) this.#closeByUs(this.#stopRequest);
     // Whoever never met has nothing to repeat: gone when the close frame is.
     if (hasHeardEnd) this.#finish();
     else if (!wasEstablished) this.#paths.watch(() => this.#finish());
     await this.#closed.p;
     this.tell(events.EventQUICConnectionStopped, undefined);
-  }
-
-  /** Waits until the streams have ended and are delivered, for as long as it was asked to. */
-  async #windDown(): Promise<void> {
-    this.#advance({ status: 'stopping' });
-    const over = promise();
-    const detach: (() => void)[] = [];
-    this.#waiting = { end: over.resolveP, detach };
-    for (const early of this.#early.splice(0)) this.#limit(early);
-    this.#streams.refuseWanted(new errors.ErrorQUICConnectionStopping('The connection is about to end'));
-    this.#paths.watch(() => {
-      const isOver = !this.#isLive || (this.#streams.size === 0 && this.#streams.isDelivered());
-      if (isOver) over.resolveP();
-      return isOver;
-    });
-    await over.p;
-    this.#waiting = undefined;
-    for (const stop of detach) stop();
-  }
-
-  /** Bounds the waiting of a stop, if there is one, by what a call of it says. */
-  #limit(request: StopRequest): void {
-    const waiting = this.#waiting;
-    if (waiting === undefined) {
-      if (this.#state.status === 'running') this.#early.push(request);
-      return;
-    }
-    const { force, timeout, signal } = request;
-    if (isImmediate(request)) {
-      waiting.end();
-      return;
-    }
-    const reason = new errors.ErrorQUICConnectionStopping();
-    if (force) for (const stream of this.#streams.values()) stream.abandon(reason);
-    waiting.detach.push(onTimeout(timeout, waiting.end), onAbort(signal, waiting.end));
   }
 
   #closeByUs({ isApp, errorCode, reason }: StopRequest): void {
@@ -627,35 +592,24 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   }
 
   get #streams(): StreamTable {
-    return (this.#streamTable ??= new StreamTable(this.#streamHost(), this.type));
+    return (this.#streamTable ??= new StreamTable(
+      streamHost(this.#parts, {
+        emitter: this,
+        wake: () => this.#paths.driver.wake(),
+        release: (stream) => {
+          this.#unheard?.delete(stream);
+          this.#streams.release(stream);
+        },
+        whyEnded: () => ('ending' in this.#state ? this.#state.ending.error : undefined),
+        meta: () => this.meta(),
+      }),
+      this.type,
+    ));
   }
 
   #advance(to: State): void {
     this.#state = advance(this.#state, to);
   }
-
-  #streamHost(): StreamHost {
-    const { handle, config, reasonToCode, codeToReason } = this.#parts;
-    return {
-      handle,
-      emitter: this,
-      chunkSize: config.settings.readableChunkSize,
-      wake: () => this.#paths.driver.wake(),
-      release: (stream) => {
-        this.#unheard?.delete(stream);
-        this.#streams.release(stream);
-      },
-      whyEnded: () => ('ending' in this.#state ? this.#state.ending.error : undefined),
-      meta: () => this.meta(),
-      reasonToCode: (type, reason) => toCode(reasonToCode, type, reason),
-      codeToReason: (type, code) => toReason(codeToReason, type, code),
-    };
-  }
-}
-
-/** Whether a stop waits for nothing. */
-function isImmediate({ force, flush }: StopRequest): boolean {
-  return force && !flush;
 }
 
 export type { QUICConnectionStats };

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { ReadableStream, WritableStream } from 'node:stream/web';
 import type { NativeConnection } from './native';
+import type { StreamHost } from './streamHost';
 import type { HalfWatcher } from './streamAdapters';
 import type { Half } from './streamState';
 import type { ConnectionMetadata, PromiseDeconstructed, StreamId } from './types';
@@ -8,29 +9,13 @@ import { isUint8Array } from 'node:util/types';
 import * as errors from './errors';
 import * as events from './events';
 import { BLOCKED, FINISHED, Shutdown, peerCode, readEnds, readLength } from './native';
+import { localRead, localWrite, peerRead, peerWrite } from './streamErrors';
 import { TAKEN, toDuplex, toReadable, toWritable } from './streamAdapters';
 import { ENDED, ENDING, OPEN, advance, failureOf, isClosed } from './streamState';
 import Emitter from './utils/emitter';
 import { expectPriority, notBytes, toSignal } from './utils/expect';
 import { type Abortable, onAbort, promise, quiet, rejected } from './utils/promise';
 import { LEAST_ROOM, SLAB_BYTES, slabWithRoom } from './utils/slab';
-
-/** What a stream needs of its connection. */
-interface StreamHost {
-  readonly handle: NativeConnection;
-  readonly emitter: Emitter;
-  readonly chunkSize: number;
-  /** Something may want to be sent. */
-  wake(): void;
-  /** Both halves have ended. */
-  release(stream: QUICStream): void;
-  /** Why the connection has ended, if it has: a listener who is told of one stream's end may use another one. */
-  whyEnded(): unknown;
-  meta(): ConnectionMetadata;
-  /** The user's translations; neither throws. */
-  reasonToCode(type: 'read' | 'write', reason: unknown): number;
-  codeToReason(type: 'read' | 'write', code: number): unknown;
-}
 
 /** Bytes that wait to be taken. */
 type PendingWrite = {
@@ -451,8 +436,7 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
     const reason = this.#host.codeToReason('read', code);
     // The application's translation may have given it up.
     if (isClosed(this.#read)) return failureOf(this.#read)?.reason;
-    const message = `The peer reset the stream with code ${code}`;
-    this.#failRead(reason, new errors.ErrorQUICStreamPeerRead(message, { data: { code }, cause: reason }));
+    this.#failRead(reason, peerRead(code, reason));
     return reason;
   }
 
@@ -523,8 +507,7 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
   #onStopped(code: number): void {
     const reason = this.#host.codeToReason('write', code);
     if (isClosed(this.#write)) return;
-    const message = `The peer stopped the stream with code ${code}`;
-    this.#failWrite(reason, new errors.ErrorQUICStreamPeerWrite(message, { data: { code }, cause: reason }));
+    this.#failWrite(reason, peerWrite(code, reason));
   }
 
   /** quiche forgets a stream that is shut down for reading only if nothing that came is left unread. */
@@ -608,13 +591,4 @@ class QUICStream extends Emitter implements AsyncIterable<Uint8Array>, AsyncDisp
   }
 }
 
-function localRead(code: number, cause: unknown): errors.ErrorQUICStreamLocalRead {
-  return new errors.ErrorQUICStreamLocalRead('Reading was given up', { data: { code }, cause });
-}
-
-function localWrite(code: number, cause: unknown): errors.ErrorQUICStreamLocalWrite {
-  return new errors.ErrorQUICStreamLocalWrite('Writing was given up', { data: { code }, cause });
-}
-
-export type { StreamHost };
 export default QUICStream;

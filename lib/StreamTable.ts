@@ -1,5 +1,5 @@
 import type { Ending } from './endings';
-import type { StreamHost } from './QUICStream';
+import type { StreamHost } from './streamHost';
 import type { PromiseDeconstructed, StreamId } from './types';
 import QUICStream from './QUICStream';
 import { Shutdown } from './native';
