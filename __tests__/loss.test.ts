@@ -3,14 +3,15 @@
 import type { QUICConnection, QUICSocketOptions, QUICStream } from '../lib';
 import { createHash, randomBytes, randomInt } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
-import { QUICClient, QUICServer, events } from '../lib';
+import { QUICClient, QUICServer, errors, events } from '../lib';
 import LossyRelay from './helpers/lossyRelay';
-import { authority, readAll, startSocket } from './helpers/pair';
+import { authority, nextEvent, readAll, startSocket } from './helpers/pair';
 import { random } from './helpers/random';
 
 const KiB = 1024;
 const HASH_BYTES = 32;
 const FAULTS = { lost: 10, twice: 2, late: 2 };
+const NO_FAULTS = { lost: 0, twice: 0, late: 0 };
 const AT_ONCE = 4;
 const CONNECTIONS = 24;
 const STREAMS = 5;
@@ -111,4 +112,31 @@ describe(`LOSS_SEED=${seed}`, () => {
     },
     60_000,
   );
+});
+
+test('who has missed that its connection was closed is told when it speaks', async () => {
+  await using clientSocket = await startSocket();
+  await using serverSocket = await startSocket();
+  await using server = new QUICServer({ socket: serverSocket, config: authority().issue() });
+  const accepted = nextEvent(server, events.EventQUICServerConnection);
+  await server.start();
+  await using relay = await LossyRelay.start(serverSocket.port, NO_FAULTS, seed);
+  await using client = await QUICClient.createQUICClient({
+    host: '127.0.0.1',
+    port: relay.port,
+    socket: clientSocket,
+    config: { ca: authority().ca },
+  });
+  const { detail: far } = await accepted;
+  await client.connection.confirmed;
+  relay.faults = { ...NO_FAULTS, lost: 100 };
+  await far.stop({ errorCode: 7, reason: Buffer.from('enough') });
+  expect(far.closed && !client.connection.closed).toBe(true);
+  relay.faults = NO_FAULTS;
+  const ending = nextEvent(client.connection, events.EventQUICConnectionError);
+  await client.connection.newStream().write(Buffer.from('anybody there?'));
+  const { detail: error } = await ending;
+  expect(error).toBeInstanceOf(errors.ErrorQUICConnectionPeer);
+  expect(client.connection.getConnectionError()).toEqual({ isApp: true, errorCode: 7, reason: Buffer.from('enough') });
+  expect(serverSocket.stats?.endpoint.closesRepeated).toBeGreaterThan(0);
 });

@@ -16,13 +16,14 @@ class LossyRelay implements AsyncDisposable {
   /** Towards the server, one for each client: by them it tells them apart. */
   readonly #backs = new Map<number, dgram.Socket>();
   readonly #server: number;
-  readonly #faults: Faults;
+  /** May change on the way. */
+  faults: Faults;
   readonly #random: (bound: number) => number;
   lost = 0;
 
   constructor(server: number, faults: Faults, seed: number) {
     this.#server = server;
-    this.#faults = faults;
+    this.faults = faults;
     this.#random = random(seed);
   }
 
@@ -59,7 +60,7 @@ class LossyRelay implements AsyncDisposable {
   }
 
   #treat(pass: () => void): void {
-    const { lost, twice, late } = this.#faults;
+    const { lost, twice, late } = this.faults;
     const roll = this.#random(100);
     if (roll < lost) this.lost += 1;
     else if (roll < lost + late) setTimeout(quietly(pass), this.#random(LATE_MS));
