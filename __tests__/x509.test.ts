@@ -472,6 +472,14 @@ describe('options', () => {
       () => x509.verifyChain([leaf.der], { anchors: leaf.pem, ...{ servername: 'a' } }),
     ],
     ['key', () => x509.verifySuccessorChain([leaf.der], { wholeChain: true, ...{ key: leaf.key } })],
+    [
+      'critcal: did you mean critical',
+      () =>
+        x509.createCertificate({
+          ...valid,
+          extensions: [{ oid: '1.2.3', value: new Uint8Array(2), ...{ critcal: true } }],
+        }),
+    ],
     ['dnsName: did you mean dnsNames', () => x509.createCertificate({ ...valid, ...{ dnsName: 'a' } })],
   ])('there is no option %s', (name, call) => {
     expect(call).toThrow(new TypeError(`there is no option ${name}${name.includes(':') ? '?' : ''}`));

@@ -37,6 +37,8 @@ const CERTIFICATE: Names<native.NewCertificateOptions> = {
   issuer: true,
 };
 
+const EXTENSION: Names<native.NewExtension> = { oid: true, critical: true, value: true };
+
 const CHAIN: Names<native.VerifyChainOptions> = {
   anchors: true,
   at: true,
@@ -78,6 +80,9 @@ export type VerifySuccessorChainOptions = AtNow<native.VerifySuccessorChainOptio
  */
 export function createCertificate(options: native.NewCertificateOptions): native.NewCertificate {
   expectKnown(options, CERTIFICATE);
+  if (Array.isArray(options.extensions)) {
+    for (const extension of options.extensions) expectKnown(extension, EXTENSION);
+  }
   return native.createCertificate(options);
 }
 

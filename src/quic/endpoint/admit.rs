@@ -69,10 +69,13 @@ impl Endpoint {
     }
 
     /// Queues an answer that belongs to no connection. None is larger than what it answers.
-    pub(super) fn reply(&mut self, packet: Vec<u8>, to: SocketAddr) {
-        if self.replies.len() < MAX_REPLIES {
+    /// Answers whether it goes out.
+    pub(super) fn reply(&mut self, packet: Vec<u8>, to: SocketAddr) -> bool {
+        let has_room = self.replies.len() < MAX_REPLIES;
+        if has_room {
             self.replies.push_back((packet, to));
         }
+        has_room
     }
 
     fn wants_proof(&self) -> bool {

@@ -11,15 +11,18 @@ use std::time::{Duration, Instant};
 
 use quiche::ConnectionId;
 
-use super::Endpoint;
 use super::rebinding::AMPLIFICATION;
 use super::slot::Slot;
+use super::{Endpoint, guarded};
 
 /// How long a close is said again: as long as most wait for a peer that is silent. RFC 9000 §10.2 wants three probe timeouts
 /// at least.
 const LIFETIME: Duration = Duration::from_secs(30);
 /// Closes that are kept: about a kilobyte each.
 const MAX_FAREWELLS: usize = 1_024;
+/// How often it is said again at most. Who hasn't understood it then may have other keys by now, and understand a stateless
+/// reset.
+const MAX_ANSWERS: u32 = 8;
 /// The first pause, where the round trip is shorter.
 const LEAST_PAUSE: Duration = Duration::from_millis(1);
 
@@ -35,23 +38,28 @@ struct Farewell {
     /// From when on it is sent again.
     next: Instant,
     pause: Duration,
+    answers: u32,
 }
 
 impl Farewell {
     /// For a connection whose close frame goes out now, in `packet`.
     fn new(slot: &Slot, packet: Vec<u8>, to: SocketAddr, now: Instant) -> Option<Self> {
-        let connection = slot.connection.borrow();
-        let quiche = connection.live().ok()?;
-        let is_validated = (!quiche.is_server() || quiche.is_established()) && slot.probation.is_none();
-        let round_trip = quiche.path_stats().find(|path| path.active).map(|path| path.rtt);
-        let pause = round_trip.unwrap_or_default().max(LEAST_PAUSE);
+        let known = guarded(&slot.connection, |connection| {
+            let quiche = connection.live()?;
+            let is_validated = !quiche.is_server() || quiche.is_established();
+            let round_trip = quiche.path_stats().find(|path| path.active).map(|path| path.rtt);
+            Ok((is_validated, round_trip.unwrap_or_default()))
+        });
+        let (is_validated, round_trip) = known.ok()?;
+        let pause = round_trip.max(LEAST_PAUSE);
         Some(Self {
             packet,
             ids: slot.ids.clone(),
-            validated: is_validated.then_some(to),
+            validated: (is_validated && slot.probation.is_none()).then_some(to),
             said: now,
             next: now + pause,
             pause,
+            answers: 0,
         })
     }
 
@@ -64,6 +72,7 @@ impl Farewell {
         }
         self.pause *= 2;
         self.next = now + self.pause;
+        self.answers += 1;
         Some(self.packet.clone())
     }
 }
@@ -126,13 +135,18 @@ impl Endpoint {
         }
     }
 
-    /// Answers a datagram for a connection that we have closed, and have said so; answers whether it is for one.
+    /// Answers a datagram for a connection that we have closed, and have said so; answers whether it is for one, and no other
+    /// answer is called for.
     pub(super) fn say_farewell(&mut self, id: &[u8], received: usize, from: SocketAddr, now: Instant) -> bool {
         let Some(farewell) = self.farewells.get(id) else {
             return false;
         };
-        if let Some(packet) = farewell.answer(received, from, now) {
-            self.reply(packet, from);
+        if farewell.answers >= MAX_ANSWERS {
+            return false;
+        }
+        if let Some(packet) = farewell.answer(received, from, now)
+            && self.reply(packet, from)
+        {
             self.stats.closes_repeated += 1;
         }
         true
@@ -151,6 +165,7 @@ mod tests {
             said,
             next: said,
             pause: LEAST_PAUSE,
+            answers: 0,
         }
     }
 
