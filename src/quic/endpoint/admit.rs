@@ -68,8 +68,8 @@ impl Endpoint {
         }
     }
 
-    /// Queues an answer that belongs to no connection. None is larger than what it answers.
-    /// Answers whether it goes out.
+    /// Queues an answer that quiche has no part in; answers whether it goes out. None is larger than what it answers, but for
+    /// a close that is said again.
     pub(super) fn reply(&mut self, packet: Vec<u8>, to: SocketAddr) -> bool {
         let has_room = self.replies.len() < MAX_REPLIES;
         if has_room {
