@@ -234,6 +234,33 @@ fn a_new_address_is_sent_little_before_it_is_proved() {
 }
 
 #[test]
+fn a_client_that_only_listens_hears_on_after_a_rebinding_and_a_loss() {
+    let (mut pair, client, server) = Pair::connected();
+    write(&client, 0, b"send me a lot", true);
+    pair.run();
+    let outside = address("127.0.0.1:2000");
+    rebind(&mut pair, outside);
+    // What the client says is large enough that the server may answer with several packets. They all get lost, and the client
+    // has nothing more to say.
+    write(&client, 4, &[0; 1_100], true);
+    let mut burst = pair.client.transmit();
+    burst.iter_mut().for_each(|datagram| datagram.from = outside);
+    pair.server.receive(&burst);
+    assert_eq!(write(&server, 0, &[0; 9_000], false), 9_000);
+    let lost = pair.server.transmit();
+    let count: usize = lost.iter().map(|datagram| datagram.bytes.len()).sum();
+    assert!((2_000..3 * 1_200).contains(&count), "{count} bytes");
+    let acknowledged = [lost.into_iter().next().expect("the acknowledgement")];
+    pair.client.receive(&(pair.down)(acknowledged.into()));
+    assert!(!pair.client.transmit().is_empty(), "which gets lost as well");
+    let mut got = 0;
+    pair.run_until(|_| {
+        got += read(&client, 0).0.len();
+        got == 9_000
+    });
+}
+
+#[test]
 fn a_client_does_not_follow_its_server() {
     let (mut pair, client, server) = Pair::connected();
     write(&client, 0, b"request", true);

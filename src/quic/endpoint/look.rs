@@ -77,6 +77,9 @@ impl Endpoint {
         if let Some(paced) = &mut slot.paced {
             paced.is_due |= paced.info.at <= now;
         }
+        if let Some(probation) = &mut slot.probation {
+            probation.wake(now);
+        }
         // A failure inside shows in the look that follows.
         let _ = guarded(&connection, |connection| {
             if handshake_is_over {

@@ -17,6 +17,10 @@
 //! may be lost with the old address, though, and so anything acknowledged later than a probe timeout after the move (RFC
 //! 9002 §6.2.1) is another: what was sent before would have been acknowledged by then.
 //!
+//! A peer that waits for us alone says nothing by itself, so that what we may send would never grow if its last
+//! acknowledgement got lost. So the last part of the allowance is kept for small packets, one for each silent probe timeout,
+//! which the peer acknowledges.
+//!
 //! This holds for peers that tell the truth. One that has the keys and can forge its own address may acknowledge, from there,
 //! what it got elsewhere before, or never got (RFC 9000 §21.4). Only a PATH_CHALLENGE would catch it, but of the answer to one on
 //! a path that is valid already quiche doesn't tell, and where several get lost it gives the path up.
@@ -36,6 +40,10 @@ const MAX_ACK_DELAY: Duration = Duration::from_millis(25);
 const GRANULARITY: Duration = Duration::from_millis(1);
 /// No packet of use is smaller.
 const MIN_PACKET: usize = 40;
+/// The size of the small packets that a part of the allowance is kept for: room for an acknowledgement and a bit of a stream.
+const PROBE: usize = 64;
+/// The largest such part.
+const MAX_RESERVE: usize = 8 * PROBE;
 
 /// What a rebound peer has shown, and what it was sent.
 #[derive(Debug)]
@@ -48,6 +56,12 @@ pub(super) struct Probation {
     ripe: Instant,
     /// Bytes acknowledged in all before that.
     acked: u64,
+    /// How long a packet's acknowledgement may take.
+    probe_timeout: Duration,
+    /// When the next small packet may be sent of what is kept for them.
+    next_probe: Instant,
+    /// Whether something waits for that.
+    is_waited_for: bool,
 }
 
 impl Probation {
@@ -57,6 +71,39 @@ impl Probation {
             self.acked = acked;
         }
         acked >= self.proof || acked > self.acked
+    }
+
+    /// How many bytes may be sent now.
+    fn allowance(&mut self, now: Instant) -> usize {
+        let most = AMPLIFICATION * self.received;
+        let left = most.saturating_sub(self.sent);
+        // Where little came, a part of it would hold no packet of use.
+        let reserve = match most / 4 {
+            part if part < PROBE => 0,
+            part => part.min(MAX_RESERVE),
+        };
+        self.is_waited_for = false;
+        if left < MIN_PACKET {
+            return 0;
+        }
+        if left >= reserve + MIN_PACKET {
+            return left - reserve;
+        }
+        if now < self.next_probe {
+            self.is_waited_for = true;
+            return 0;
+        }
+        left.min(PROBE)
+    }
+
+    /// When a packet that waits may be sent.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.is_waited_for.then_some(self.next_probe)
+    }
+
+    /// That time may have come.
+    pub(super) fn wake(&mut self, now: Instant) {
+        self.is_waited_for &= now < self.next_probe;
     }
 }
 
@@ -126,6 +173,9 @@ impl Endpoint {
             proof: stats.acked_bytes + under_way + 1,
             ripe: now + probe_timeout,
             acked: stats.acked_bytes,
+            probe_timeout,
+            next_probe: now,
+            is_waited_for: false,
         });
         slot.last_from = Some(outside);
         self.stats.rebindings += 1;
@@ -142,18 +192,18 @@ impl Endpoint {
             slot.probation = None;
             return None;
         }
-        let left = (AMPLIFICATION * probation.received).saturating_sub(probation.sent);
-        Some(if left < MIN_PACKET { 0 } else { left })
+        Some(probation.allowance(now))
     }
 
     /// Where a packet for the address `to`, as quiche knows it, must go.
-    pub(super) fn outside(&mut self, key: usize, to: SocketAddr, length: usize) -> SocketAddr {
+    pub(super) fn outside(&mut self, key: usize, to: SocketAddr, length: usize, now: Instant) -> SocketAddr {
         let slot = &mut self.slots[key];
         let alias = slot.connection.borrow().alias.filter(|alias| alias.inside == to);
         if alias.is_some()
             && let Some(probation) = &mut slot.probation
         {
             probation.sent += length;
+            probation.next_probe = now + probation.probe_timeout;
         }
         alias.map_or(to, |alias| alias.outside)
     }

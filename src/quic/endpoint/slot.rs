@@ -162,7 +162,8 @@ impl Slot {
             .map(|it| it.due);
         let paced = self.paced.as_ref().filter(|paced| !paced.is_due);
         let paced = paced.map(|paced| paced.info.at);
-        [quiche, self.clock.handshake, keep_alive, paced]
+        let probation = self.probation.as_ref().and_then(Probation::due);
+        [quiche, self.clock.handshake, keep_alive, paced, probation]
             .into_iter()
             .flatten()
             .min()

@@ -190,7 +190,7 @@ impl Endpoint {
 
     /// Answers where it goes.
     fn push(&mut self, key: usize, batch: &mut impl Outbox, length: usize, to: SocketAddr, now: Instant) -> SocketAddr {
-        let to = self.outside(key, to, length);
+        let to = self.outside(key, to, length, now);
         batch.add(length, to, &mut self.addresses);
         self.count_transmitted(length);
         if let Some(keep_alive) = &mut self.slots[key].clock.keep_alive {
