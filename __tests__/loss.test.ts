@@ -1,6 +1,6 @@
 // Whatever is lost, repeated or overtaken on the way: all bytes of all streams arrive, and all ends.
 
-import type { QUICConnection, QUICSocketOptions, QUICStream } from '../lib';
+import type { QUICConnection, QUICSocket, QUICSocketOptions, QUICStream } from '../lib';
 import { createHash, randomBytes, randomInt } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import { QUICClient, QUICServer, errors, events } from '../lib';
@@ -75,6 +75,12 @@ async function use(connection: QUICConnection, next: Random): Promise<void> {
   await Promise.all([served, ...Array.from({ length: STREAMS }, () => ask(connection, next))]);
 }
 
+/** Dials the server behind a relay. */
+function dial(relay: LossyRelay, socket: QUICSocket): Promise<QUICClient> {
+  const config = { ca: authority().ca, disableActiveMigration: false };
+  return QUICClient.createQUICClient({ host: '127.0.0.1', port: relay.port, socket, config });
+}
+
 describe(`LOSS_SEED=${seed}`, () => {
   const ways: QUICSocketOptions['transport'][] = ['auto', 'portable', 'dgram'];
   test.each(ways)(
@@ -91,12 +97,7 @@ describe(`LOSS_SEED=${seed}`, () => {
       await using relay = await LossyRelay.start(serverSocket.port, FAULTS, seed);
 
       const meet = async (): Promise<void> => {
-        const client = await QUICClient.createQUICClient({
-          host: '127.0.0.1',
-          port: relay.port,
-          socket: clientSocket,
-          config: { ca: authority().ca },
-        });
+        const client = await dial(relay, clientSocket);
         await Promise.all([client.connection.confirmed, use(client.connection, next)]);
         // Says goodbye only when all that it wrote has arrived.
         await client.destroy({ force: false });
@@ -121,12 +122,7 @@ test('who has missed that its connection was closed is told when it speaks', asy
   const accepted = nextEvent(server, events.EventQUICServerConnection);
   await server.start();
   await using relay = await LossyRelay.start(serverSocket.port, NO_FAULTS, seed);
-  await using client = await QUICClient.createQUICClient({
-    host: '127.0.0.1',
-    port: relay.port,
-    socket: clientSocket,
-    config: { ca: authority().ca },
-  });
+  await using client = await dial(relay, clientSocket);
   const { detail: far } = await accepted;
   await client.connection.confirmed;
   relay.faults = { ...NO_FAULTS, lost: 100 };
@@ -139,4 +135,31 @@ test('who has missed that its connection was closed is told when it speaks', asy
   expect(error).toBeInstanceOf(errors.ErrorQUICConnectionPeer);
   expect(client.connection.getConnectionError()).toEqual({ isApp: true, errorCode: 7, reason: Buffer.from('enough') });
   expect(serverSocket.stats?.endpoint.closesRepeated).toBeGreaterThan(0);
+});
+
+test('what a network takes with it when it goes comes again over the next one', async () => {
+  await using serverSocket = await startSocket();
+  await using firstSocket = await startSocket();
+  await using nextSocket = await startSocket();
+  const config = { ...authority().issue(), disableActiveMigration: false };
+  await using server = new QUICServer({ socket: serverSocket, config });
+  const accepted = nextEvent(server, events.EventQUICServerConnection);
+  await server.start();
+  await using relay = await LossyRelay.start(serverSocket.port, NO_FAULTS, seed);
+  await using client = await dial(relay, firstSocket);
+  const { detail: far } = await accepted;
+  const opened = nextEvent(far, events.EventQUICConnectionStream);
+  await client.connection.confirmed;
+  relay.faults = { ...NO_FAULTS, lost: 100 };
+  const data = randomBytes(64 * KiB);
+  const stream = client.connection.newStream();
+  const written = stream.end(data);
+  // As much as the congestion window takes: more packets than probes would repeat.
+  while (relay.lost < 8) await turn();
+  relay.faults = NO_FAULTS;
+  await client.connection.migrate({ socket: nextSocket });
+  const { detail: received } = await opened;
+  expect((await readAll(received)).equals(data)).toBe(true);
+  await written;
+  expect(far.remotePort).not.toBe(client.localPort);
 });

@@ -5,7 +5,7 @@
 mod common;
 
 use std::collections::HashSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::{Datagram, End, Pair, drain, read, unbound, write};
 use polykey_quic::quic::connection::CloseCause;
@@ -382,6 +382,83 @@ fn a_connection_works_where_it_was_when_the_new_path_has_failed() {
     assert_works(&mut pair, &client, &server, 0);
     let path = client.borrow().active_path().expect("live").expect("a path");
     assert_eq!(path.local_addr, home);
+}
+
+/// Has both talk until `is_done`, where all that the server answers to what it was just sent gets lost: only what it says by
+/// itself reaches the client, and no answer to a challenge does.
+fn lose_answers(pair: &mut Pair, server: &SharedConnection, mut is_done: impl FnMut(usize) -> bool) {
+    for rounds in 0.. {
+        server.borrow_mut().send_ack_eliciting(None).expect("live");
+        let said = pair.server.transmit();
+        pair.client.receive(&(pair.down)(said));
+        let heard = pair.client.transmit();
+        pair.server.receive(&heard);
+        drop(pair.server.transmit());
+        if is_done(rounds) {
+            return;
+        }
+        // quiche reads the clock itself.
+        std::thread::sleep(Duration::from_millis(10));
+        for end in [&mut pair.client, &mut pair.server] {
+            end.endpoint.on_timeout(Instant::now());
+            end.changes.extend(end.endpoint.take_changes());
+        }
+    }
+}
+
+#[test]
+fn what_was_lost_on_the_path_before_is_sent_again_over_the_new_one() {
+    for algorithm in ["cubic", "bbr2_gcongestion"] {
+        let (mut pair, client, server) = Pair::connected_with(
+            |config| config.quiche.set_cc_algorithm_name(algorithm).expect("known"),
+            |_| {},
+        );
+        // More packets than probe timeouts would repeat, while no acknowledgement tells of them.
+        let data = vec![7; 10_000];
+        assert_eq!(write(&client, 0, &data, false), data.len());
+        assert!(pair.client.transmit().len() > 6);
+        migrate(&mut pair, &client);
+        route(&mut pair);
+        let mut got = Vec::new();
+        pair.run_until(|pair| {
+            if !pair.server.opened().is_empty() {
+                got.extend(read(&server, 0).0);
+            }
+            got.len() == data.len()
+        });
+        assert_eq!(got, data);
+    }
+}
+
+#[test]
+fn a_path_is_kept_though_several_answers_to_challenges_get_lost() {
+    let (mut pair, client, server) = Pair::connected();
+    migrate(&mut pair, &client);
+    route(&mut pair);
+    // A hundred round trips, in which quiche sends several challenges.
+    lose_answers(&mut pair, &server, |rounds| rounds == 100);
+    let mut heard = events(&client);
+    pair.run_until(|_| {
+        heard.extend(events(&client));
+        !heard.is_empty()
+    });
+    assert!(matches!(heard[..], [quiche::PathEvent::Validated(..)]), "{heard:?}");
+    assert_works(&mut pair, &client, &server, 0);
+}
+
+#[test]
+fn a_connection_stays_where_its_peer_was_heard_though_no_challenge_is_answered() {
+    let near = |config: &mut Config| config.quiche.set_initial_rtt(Duration::from_millis(100));
+    let (mut pair, client, server) = Pair::connected_with(near, |_| {});
+    migrate(&mut pair, &client);
+    route(&mut pair);
+    // quiche gives the path up after 4.5 s, and goes back to that of the socket before.
+    let end = Instant::now() + Duration::from_secs(5);
+    lose_answers(&mut pair, &server, |_| Instant::now() > end);
+    assert!(events(&client).is_empty(), "it hasn't failed for good");
+    assert_works(&mut pair, &client, &server, 0);
+    let path = client.borrow().active_path().expect("live").expect("a path");
+    assert_eq!(path.local_addr, pair.client.address);
 }
 
 #[test]

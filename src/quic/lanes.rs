@@ -79,6 +79,30 @@ impl Connection {
         Ok(())
     }
 
+    /// Where quiche has given up the path in use and gone back to that of a socket which the connection has left: goes on with
+    /// the one in use, if the peer was ever heard there. It knows no other, and may be heard again. Answers whether it is so.
+    pub(super) fn stays(&mut self, event: &quiche::PathEvent) -> Result<bool> {
+        let (quiche::PathEvent::FailedValidation(local, peer), Some(lane)) = (event, self.lanes.all.last()) else {
+            return Ok(false);
+        };
+        let (inside, received) = (lane.inside, lane.received);
+        if (*local, *peer) != (inside, lane.peer) {
+            return Ok(false);
+        }
+        let path = self
+            .live()?
+            .path_stats()
+            .find(|path| (path.local_addr, path.peer_addr) == (inside, *peer));
+        if path.is_none_or(|path| path.active || path.recv <= received) {
+            return Ok(false);
+        }
+        let quiche = self.live_mut()?;
+        quiche.migrate(inside, *peer)?;
+        quiche.probe_path(inside, *peer)?;
+        self.touch();
+        Ok(true)
+    }
+
     /// Takes a path other than the active one into use; answers the address by which quiche knows it.
     fn change_lane(&mut self, active: &quiche::PathStats, outside: SocketAddr) -> Result<SocketAddr> {
         let peer = active.peer_addr;

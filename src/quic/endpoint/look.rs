@@ -183,6 +183,9 @@ impl Endpoint {
     fn tell_paths(&mut self, key: usize, connection: &mut Connection) -> Result<()> {
         let mut is_new = false;
         while let Some(event) = connection.live_mut()?.path_event_next() {
+            if connection.stays(&event)? {
+                continue;
+            }
             connection.push_quiche_event(event);
             is_new = true;
         }
