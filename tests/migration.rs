@@ -384,6 +384,24 @@ fn a_connection_works_where_it_was_when_the_new_path_has_failed() {
     assert_eq!(path.local_addr, home);
 }
 
+#[test]
+fn what_was_lost_on_the_path_before_waits_for_no_pause_that_has_grown_there() {
+    for algorithm in ["cubic", "bbr2_gcongestion"] {
+        let (mut pair, client, _server) = Pair::connected_with(
+            |config| config.quiche.set_cc_algorithm_name(algorithm).expect("known"),
+            |_| {},
+        );
+        write(&client, 0, &[7; 10_000], true);
+        let up = std::mem::replace(&mut pair.up, Box::new(|_| Vec::new()));
+        let due = |pair: &Pair| pair.client.endpoint.next_timeout().expect("a timer") - Instant::now();
+        pair.run_until(|pair| due(pair) > Duration::from_secs(1));
+        pair.up = up;
+        migrate(&mut pair, &client);
+        route(&mut pair);
+        assert!(due(&pair) < Duration::from_millis(500), "{:?}", due(&pair));
+    }
+}
+
 /// Has both talk until `is_done`, where all that the server answers to what it was just sent gets lost: only what it says by
 /// itself reaches the client, and no answer to a challenge does.
 fn lose_answers(pair: &mut Pair, server: &SharedConnection, mut is_done: impl FnMut(usize) -> bool) {
@@ -459,6 +477,22 @@ fn a_connection_stays_where_its_peer_was_heard_though_no_challenge_is_answered()
     assert_works(&mut pair, &client, &server, 0);
     let path = client.borrow().active_path().expect("live").expect("a path");
     assert_eq!(path.local_addr, pair.client.address);
+}
+
+#[test]
+fn a_connection_that_is_back_waits_for_its_idle_timeout_where_nobody_answers() {
+    let patient = |config: &mut Config| config.quiche.set_max_idle_timeout(30_000);
+    let (mut pair, client, server) = Pair::connected_with(patient, patient);
+    let home = pair.client.address;
+    pair.up = Box::new(|_| Vec::new());
+    migrate(&mut pair, &client);
+    pair.run();
+    migrate_to(&mut pair, &client, &home.to_string());
+    route(&mut pair);
+    let is_failed = |event: quiche::PathEvent| matches!(event, quiche::PathEvent::FailedValidation(..));
+    pair.run_until(|_| events(&client).into_iter().any(is_failed));
+    pair.up = Box::new(|burst| burst);
+    assert_works(&mut pair, &client, &server, 0);
 }
 
 #[test]

@@ -233,15 +233,14 @@ fn a_new_address_is_sent_little_before_it_is_proved() {
     }
 }
 
-#[test]
-fn a_client_that_only_listens_hears_on_after_a_rebinding_and_a_loss() {
+/// A client at a new address, which has asked for 9000 bytes with a packet so large that the server may answer with several.
+/// All but the first get lost, and what the client says to that one as well.
+fn lose_the_answer() -> (Pair, SharedConnection, SharedConnection) {
     let (mut pair, client, server) = Pair::connected();
     write(&client, 0, b"send me a lot", true);
     pair.run();
     let outside = address("127.0.0.1:2000");
     rebind(&mut pair, outside);
-    // What the client says is large enough that the server may answer with several packets. They all get lost, and the client
-    // has nothing more to say.
     write(&client, 4, &[0; 1_100], true);
     let mut burst = pair.client.transmit();
     burst.iter_mut().for_each(|datagram| datagram.from = outside);
@@ -250,14 +249,29 @@ fn a_client_that_only_listens_hears_on_after_a_rebinding_and_a_loss() {
     let lost = pair.server.transmit();
     let count: usize = lost.iter().map(|datagram| datagram.bytes.len()).sum();
     assert!((2_000..3 * 1_200).contains(&count), "{count} bytes");
-    let acknowledged = [lost.into_iter().next().expect("the acknowledgement")];
-    pair.client.receive(&(pair.down)(acknowledged.into()));
-    assert!(!pair.client.transmit().is_empty(), "which gets lost as well");
+    let acknowledgement = lost.into_iter().take(1).collect();
+    pair.client.receive(&(pair.down)(acknowledgement));
+    assert!(!pair.client.transmit().is_empty());
+    (pair, client, server)
+}
+
+#[test]
+fn a_client_that_only_listens_hears_on_after_a_rebinding_and_a_loss() {
+    let (mut pair, client, _server) = lose_the_answer();
     let mut got = 0;
     pair.run_until(|_| {
         got += read(&client, 0).0.len();
         got == 9_000
     });
+}
+
+#[test]
+fn a_close_may_take_all_that_a_new_address_may_be_sent() {
+    let (mut pair, client, server) = lose_the_answer();
+    server.borrow_mut().close(true, 7, &[b'x'; 150]).expect("live");
+    pair.run();
+    let heard = client.borrow().peer_error().expect("remains").expect("an error");
+    assert_eq!((heard.error_code, heard.reason.len()), (7, 150));
 }
 
 #[test]

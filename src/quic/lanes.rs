@@ -89,11 +89,10 @@ impl Connection {
         if (*local, *peer) != (inside, lane.peer) {
             return Ok(false);
         }
-        let path = self
-            .live()?
-            .path_stats()
-            .find(|path| (path.local_addr, path.peer_addr) == (inside, *peer));
-        if path.is_none_or(|path| path.active || path.recv <= received) {
+        let is_in_use = |path: &quiche::PathStats| (path.local_addr, path.peer_addr) == (inside, *peer);
+        let quiche = self.live()?;
+        let path = quiche.path_stats().find(is_in_use);
+        if quiche.is_closed() || path.is_none_or(|path| path.active || path.recv <= received) {
             return Ok(false);
         }
         let quiche = self.live_mut()?;

@@ -18,8 +18,8 @@
 //! 9002 §6.2.1) is another: what was sent before would have been acknowledged by then.
 //!
 //! A peer that waits for us alone says nothing by itself, so that what we may send would never grow if its last
-//! acknowledgement got lost. So the last part of the allowance is kept for small packets, one for each silent probe timeout,
-//! which the peer acknowledges.
+//! acknowledgement got lost. So the last part of the allowance, unless that is small, is kept for small packets, which the peer
+//! acknowledges: one after each silent probe timeout, which doubles until the peer says something.
 //!
 //! This holds for peers that tell the truth. One that has the keys and can forge its own address may acknowledge, from there,
 //! what it got elsewhere before, or never got (RFC 9000 §21.4). Only a PATH_CHALLENGE would catch it, but of the answer to one on
@@ -44,6 +44,8 @@ const MIN_PACKET: usize = 40;
 const PROBE: usize = 64;
 /// The largest such part.
 const MAX_RESERVE: usize = 8 * PROBE;
+/// The longest pause between two of them.
+const MAX_PAUSE: Duration = Duration::from_secs(10);
 
 /// What a rebound peer has shown, and what it was sent.
 #[derive(Debug)]
@@ -56,8 +58,10 @@ pub(super) struct Probation {
     ripe: Instant,
     /// Bytes acknowledged in all before that.
     acked: u64,
-    /// How long a packet's acknowledgement may take.
+    /// How long a packet's acknowledgement may take,
     probe_timeout: Duration,
+    /// and how long that of the next one may.
+    pause: Duration,
     /// When the next small packet may be sent of what is kept for them.
     next_probe: Instant,
     /// Whether something waits for that.
@@ -73,15 +77,24 @@ impl Probation {
         acked >= self.proof || acked > self.acked
     }
 
-    /// How many bytes may be sent now.
-    fn allowance(&mut self, now: Instant) -> usize {
-        let most = AMPLIFICATION * self.received;
-        let left = most.saturating_sub(self.sent);
-        // Where little came, a part of it would hold no packet of use.
-        let reserve = match most / 4 {
+    /// How many bytes may be sent in all.
+    fn left(&self) -> usize {
+        (AMPLIFICATION * self.received).saturating_sub(self.sent)
+    }
+
+    /// How many of them are kept for small packets.
+    fn reserve(&self) -> usize {
+        match AMPLIFICATION * self.received / 4 {
+            // Where little came, the answer wants all, and at once.
             part if part < PROBE => 0,
             part => part.min(MAX_RESERVE),
-        };
+        }
+    }
+
+    /// How many bytes may be sent now.
+    fn allowance(&mut self, now: Instant, is_last: bool) -> usize {
+        let left = self.left();
+        let reserve = if is_last { 0 } else { self.reserve() };
         self.is_waited_for = false;
         if left < MIN_PACKET {
             return 0;
@@ -94,6 +107,15 @@ impl Probation {
             return 0;
         }
         left.min(PROBE)
+    }
+
+    fn note_sent(&mut self, length: usize, now: Instant) {
+        let is_kept = self.left() < self.reserve() + MIN_PACKET;
+        self.sent += length;
+        self.next_probe = now + self.pause;
+        if is_kept {
+            self.pause = (2 * self.pause).min(MAX_PAUSE);
+        }
     }
 
     /// When a packet that waits may be sent.
@@ -118,6 +140,7 @@ impl Endpoint {
         if let Some(alias) = connection.alias.filter(|alias| alias.outside == from) {
             if let Some(probation) = &mut slot.probation {
                 probation.received += datagram.len();
+                probation.pause = probation.probe_timeout;
             }
             return Some(alias.inside);
         }
@@ -174,6 +197,7 @@ impl Endpoint {
             ripe: now + probe_timeout,
             acked: stats.acked_bytes,
             probe_timeout,
+            pause: probe_timeout,
             next_probe: now,
             is_waited_for: false,
         });
@@ -192,7 +216,9 @@ impl Endpoint {
             slot.probation = None;
             return None;
         }
-        Some(probation.allowance(now))
+        // Nothing comes after a close.
+        let is_last = connection.close_cause().is_some();
+        Some(probation.allowance(now, is_last))
     }
 
     /// Where a packet for the address `to`, as quiche knows it, must go.
@@ -202,8 +228,7 @@ impl Endpoint {
         if alias.is_some()
             && let Some(probation) = &mut slot.probation
         {
-            probation.sent += length;
-            probation.next_probe = now + probation.probe_timeout;
+            probation.note_sent(length, now);
         }
         alias.map_or(to, |alias| alias.outside)
     }
