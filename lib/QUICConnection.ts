@@ -27,6 +27,7 @@ import StreamTable from './StreamTable';
 import Emitter from './utils/emitter';
 import { type StopRequest, expectBytes, expectStreamType, toSignal, toStopRequest } from './utils/expect';
 import { Outcome, promise } from './utils/promise';
+import Unheard from './unheard';
 import Verification from './verification';
 import WindDown, { isImmediate } from './windDown';
 
@@ -57,8 +58,10 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
   #held: [ChangeKind, number][] | undefined;
   readonly #handshake: Handshake;
   readonly #paths: Paths;
-  /** Streams of the peer that came before anybody listened, and that haven't ended: no more than it has credit for. */
-  #unheard: Set<QUICStream> | undefined;
+  readonly #unheard = new Unheard(
+    () => this.isHeard(events.EventQUICConnectionStream.name),
+    (stream) => this.tell(events.EventQUICConnectionStream, stream),
+  );
   #stopping: Promise<void> | undefined;
   #stopRequest = AT_ONCE;
   #windDown: WindDown | undefined;
@@ -87,13 +90,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
 
   /** @internal Somebody listens, perhaps to streams, here or further out. */
   onListener(): void {
-    if (this.#unheard === undefined || !this.isHeard(events.EventQUICConnectionStream.name)) return;
-    // Not now: whoever listens goes on first.
-    queueMicrotask(() => {
-      const unheard = [...(this.#unheard ?? [])];
-      this.#unheard = undefined;
-      for (const stream of unheard) this.tell(events.EventQUICConnectionStream, stream);
-    });
+    this.#unheard.onListener();
   }
 
   /** The settings it was made with. */
@@ -483,15 +480,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
 
   #onStreamOpened(id: number): void {
     if (this.#state.status !== 'running') this.#streams.refuse(id, new errors.ErrorQUICConnectionStopping());
-    else this.#announce(this.#streams.accept(id));
-  }
-
-  /** Tells of a stream, as soon as anybody listens. */
-  #announce(stream: QUICStream): void {
-    const isFirst = this.#unheard === undefined;
-    if (isFirst && this.isHeard(events.EventQUICConnectionStream.name))
-      this.tell(events.EventQUICConnectionStream, stream);
-    else (this.#unheard ??= new Set()).add(stream);
+    else this.#unheard.announce(this.#streams.accept(id));
   }
 
   #onPath(): void {
@@ -515,7 +504,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
     this.#verification?.abort(ending);
     this.#established.reject(error);
     this.#confirmation.fail(ending);
-    this.#unheard = undefined;
+    this.#unheard.clear();
     this.#paths.end(ending);
     this.#datagrams.end();
     this.#streamTable?.end(ending, keepsReceived);
@@ -597,7 +586,7 @@ class QUICConnection extends Emitter implements Driven, AsyncDisposable {
         emitter: this,
         wake: () => this.#paths.driver.wake(),
         release: (stream) => {
-          this.#unheard?.delete(stream);
+          this.#unheard.forget(stream);
           this.#streams.release(stream);
         },
         whyEnded: () => ('ending' in this.#state ? this.#state.ending.error : undefined),
