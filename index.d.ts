@@ -1834,6 +1834,8 @@ export interface UdpSocketStats {
   failed: number
   /** How often the system took no more for now. */
   blocked: number
+  /** How often what came was let gather for a millisecond, as so much came: by `Libuv`, but not on Windows. */
+  paused: number
   /** Whether the kernel cuts bursts into datagrams. */
   segments: boolean
   /** Whether it merges those that come one after the other. */

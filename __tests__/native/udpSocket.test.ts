@@ -1,8 +1,10 @@
 import type { UdpSocketKind, UdpSocketOptions } from '../../index.js';
+import { execFile } from 'node:child_process';
 import dgram from 'node:dgram';
 import { once } from 'node:events';
 import os from 'node:os';
-import { getSystemErrorName } from 'node:util';
+import path from 'node:path';
+import { getSystemErrorName, promisify } from 'node:util';
 
 import { ChangeKind, Endpoint, UdpSocket } from '../../index.js';
 import { codeOf } from '../helpers/rawPair';
@@ -212,5 +214,50 @@ describe.each(kinds)('%s', (kind) => {
     }
     expect((await all)[0].host).toBe(`${address}%${scopeid}`);
     expect(codeOf(() => socket.send(Buffer.from('x'), `${address}%nosuch0`, port))).toBe('InvalidArgument');
+  });
+});
+
+describe('what comes by libuv may gather where much comes', () => {
+  const addon = JSON.stringify(path.join(__dirname, '..', '..', 'index.js'));
+  // Ends when nothing keeps the event loop alive: for as long as datagrams come, or gather, the socket must.
+  const program = `
+    const { Endpoint, UdpSocket, ChangeKind } = require(${addon});
+    const options = { kind: 'Libuv', host: '127.0.0.1', port: 0, reuseAddr: false, ipv6Only: false };
+    const bind = () => UdpSocket.bind({ ...options, recvBufferSize: 1 << 22, sendBufferSize: 1 << 22 });
+    const [from, to] = [bind(), bind()];
+    const { host, port } = to.address();
+    const endpoint = new Endpoint({ maxStrays: 1000 });
+    endpoint.setLocalAddress(host, port);
+    const came = [];
+    let sent = 0;
+    let isAll = false;
+    to.drive(endpoint, new Float64Array(30), () => {
+      for (let stray = endpoint.takeStray(); stray !== null; stray = endpoint.takeStray()) came.push(stray.data.readUInt32LE(4));
+      if (isAll && came.length === sent) to.close();
+    });
+    const data = Buffer.alloc(16384);
+    const send = () => {
+      data.writeUInt32LE(sent, 4);
+      if (from.send(data, host, port) === 0) sent += 1;
+    };
+    const { recvBufferSize, paused } = to.stats();
+    const step = () => {
+      send();
+      send();
+      if (to.stats().paused === paused) setImmediate(step);
+      else isAll = true;
+    };
+    process.on('exit', () => {
+      console.log(JSON.stringify({ recvBufferSize, sent, inOrder: came.filter((number, i) => number === i).length }));
+    });
+    if (recvBufferSize >= 1 << 20 && process.platform !== 'win32') step();
+    else to.close();
+  `;
+
+  test('all of it is taken in, although nothing else keeps the process alive', async () => {
+    const { stdout } = await promisify(execFile)(process.execPath, ['--eval', program], { timeout: 20_000 });
+    const { recvBufferSize, sent, inOrder } = JSON.parse(stdout) as Record<string, number>;
+    expect(inOrder).toBe(sent);
+    if (recvBufferSize >= 1 << 20) expect(sent).toBeGreaterThan(2);
   });
 });

@@ -32,6 +32,8 @@ type TransportStats = {
   sendsFailed: number;
   /** How often the system took no more for now; nobody knows by `'dgram'`. */
   sendsBlocked?: number;
+  /** How often what came was let gather for a millisecond, as so much came; nobody knows by `'dgram'`. */
+  receivesPaused?: number;
 };
 
 /** What all transports have. */

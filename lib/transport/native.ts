@@ -58,7 +58,7 @@ class NativeTransport implements DrivingTransport {
   }
 
   #readStats(): TransportStats {
-    const { recvBufferSize, sendBufferSize, received, sent, failed, blocked, segments } = this.#udp.stats();
+    const { recvBufferSize, sendBufferSize, received, sent, failed, blocked, paused, segments } = this.#udp.stats();
     return {
       kind: segments ? 'descriptor with segmentation' : this.#kind,
       recvBufferSize,
@@ -67,6 +67,7 @@ class NativeTransport implements DrivingTransport {
       datagramsSent: sent,
       sendsFailed: failed,
       sendsBlocked: blocked,
+      receivesPaused: paused,
     };
   }
 }

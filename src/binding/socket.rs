@@ -65,6 +65,8 @@ pub struct UdpSocketStats {
     pub failed: f64,
     /// How often the system took no more for now.
     pub blocked: f64,
+    /// How often what came was let gather for a millisecond, as so much came: by `Libuv`, but not on Windows.
+    pub paused: f64,
     /// Whether the kernel cuts bursts into datagrams.
     pub segments: bool,
     /// Whether it merges those that come one after the other.
@@ -168,6 +170,7 @@ impl UdpSocket {
                 sent: driver.stats.sent as f64,
                 failed: driver.stats.failed as f64,
                 blocked: driver.stats.blocked as f64,
+                paused: driver.wire().pauses() as f64,
                 segments: driver.wire().segments(),
                 merges: driver.wire().merges(),
             })

@@ -51,6 +51,14 @@ impl Wire {
         }
     }
 
+    /// How often what came was let gather for a moment.
+    pub fn pauses(&self) -> u64 {
+        match self {
+            Self::Descriptor(_) => 0,
+            Self::Loop(socket) => socket.pauses(),
+        }
+    }
+
     /// Whether the kernel cuts bursts into datagrams.
     pub fn segments(&self) -> bool {
         matches!(self, Self::Descriptor(socket) if socket.segments())

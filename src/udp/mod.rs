@@ -3,18 +3,21 @@
 //! | file | concept, or system |
 //! | --- | --- |
 //! | `inbox` | what has come, for whatever socket |
+//! | `moderation` | when to let it gather |
 //! | `linux` | `recvmmsg`, `sendmmsg`, bursts cut and merged by the kernel ("GSO", "GRO") |
 //! | `unsupported` | the others: nothing can be bound, and their users go through libuv |
 
 mod inbox;
 #[cfg(target_os = "linux")]
 mod linux;
+mod moderation;
 #[cfg(not(target_os = "linux"))]
 mod unsupported;
 
 use std::net::SocketAddr;
 
 pub use self::inbox::{Inbox, Message, Messages, SLOT};
+pub use self::moderation::{Moderation, PAUSE};
 #[cfg(target_os = "linux")]
 pub use linux::Socket;
 #[cfg(not(target_os = "linux"))]

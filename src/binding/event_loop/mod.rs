@@ -189,12 +189,14 @@ impl Hooks {
         } else {
             libuv.unreference
         };
-        let handle = match &self.source {
-            Watched::Poll { .. } => self.handles.raw(POLL),
-            Watched::Socket(socket) => socket.raw(),
+        let keepers: &[_] = match &self.source {
+            Watched::Poll { .. } => &[self.handles.raw(POLL)],
+            Watched::Socket(socket) => &socket.keepers(),
         };
-        // SAFETY: the handle is initialised, and its memory lives as long as this.
-        unsafe { set(handle) }
+        for keeper in keepers {
+            // SAFETY: the handle is initialised, and its memory lives as long as this.
+            unsafe { set(*keeper) }
+        }
     }
 
     fn wait_for(&self, wanted: c_int) -> io::Result<()> {

@@ -15,11 +15,12 @@ use socket2::SockAddr;
 
 use super::handles::{Handles, Owner, adopt, loop_of, owner_of};
 use super::libuv::{
-    Libuv, Memory, SockAddrPtr, UV_UDP, UV_UDP_IPV6ONLY, UV_UDP_MMSG_CHUNK, UV_UDP_MMSG_FREE, UV_UDP_PARTIAL,
+    Libuv, Memory, SockAddrPtr, UV_TIMER, UV_UDP, UV_UDP_IPV6ONLY, UV_UDP_MMSG_CHUNK, UV_UDP_MMSG_FREE, UV_UDP_PARTIAL,
     UV_UDP_RECVMMSG, UV_UDP_REUSEADDR, UV_UDP_SEND, UvBuffer, UvHandle, UvRequest, uv_check,
 };
+use crate::binding::clock::now;
 use crate::driver::Wire;
-use crate::udp::{BindOptions, Burst, Entry, Inbox, Message, SLOT, reached_from};
+use crate::udp::{BindOptions, Burst, Entry, Inbox, Message, Moderation, PAUSE, SLOT, reached_from};
 
 /// Errors of receiving that say something about a peer or a route, nothing about the socket.
 const PASSING: [&str; 7] = [
@@ -34,6 +35,10 @@ const PASSING: [&str; 7] = [
 
 /// Datagrams that libuv is handed together.
 const TOGETHER: usize = 20;
+
+/// Places among the handles.
+const SOCKET: usize = 0;
+const PAUSE_TIMER: usize = 1;
 
 /// A bound socket of libuv's. What comes is kept until it is drained.
 pub struct LoopSocket {
@@ -60,6 +65,10 @@ pub(super) struct Shared {
     waiter: RefCell<Option<Weak<dyn Waiter>>>,
     /// What has come; none while nothing does.
     inbox: RefCell<Option<Inbox>>,
+    /// None where timers are coarse (Windows).
+    moderation: RefCell<Option<Moderation>>,
+    /// How often what came was let gather.
+    pauses: Cell<u64>,
     is_dead: Cell<bool>,
     queued: Queued,
 }
@@ -87,10 +96,12 @@ impl LoopSocket {
         let libuv = Libuv::get().ok_or(io::ErrorKind::Unsupported)?;
         let uv_loop = loop_of(env)?;
         let shared = Rc::new(Shared {
-            handles: Handles::new::<Shared>(libuv, &[UV_UDP]),
+            handles: Handles::new::<Shared>(libuv, &[UV_UDP, UV_TIMER]),
             is_ipv6: options.address.is_ipv6(),
             waiter: RefCell::new(None),
             inbox: RefCell::default(),
+            moderation: RefCell::default(),
+            pauses: Cell::new(0),
             is_dead: Cell::new(false),
             queued: Queued {
                 request: Memory::of_request(libuv, UV_UDP_SEND),
@@ -100,8 +111,11 @@ impl LoopSocket {
             },
         });
         // Of the address family that it is bound to, receiving many at a time where the system can.
-        // SAFETY: the loop lives, and the memory is that of such a handle.
-        uv_check(unsafe { (libuv.udp_init_ex)(uv_loop, shared.raw(), UV_UDP_RECVMMSG) })?;
+        // SAFETY: the loop lives, and the memory is that of such handles.
+        unsafe {
+            uv_check((libuv.udp_init_ex)(uv_loop, shared.raw(), UV_UDP_RECVMMSG))?;
+            (libuv.timer_init)(uv_loop, shared.handles.raw(PAUSE_TIMER));
+        }
         adopt(env, &shared)?;
         // From here on it is closed when it is dropped.
         let mut socket = Self {
@@ -122,6 +136,10 @@ impl LoopSocket {
             socket.grant(libuv.recv_buffer_size, options.receive_buffer)?,
             socket.grant(libuv.send_buffer_size, options.send_buffer)?,
         );
+        if cfg!(unix) {
+            let moderation = Moderation::new(socket.buffer_sizes.0, now());
+            socket.shared.moderation.replace(Some(moderation));
+        }
         Ok(socket)
     }
 
@@ -147,6 +165,11 @@ impl LoopSocket {
     /// Bytes of buffer the system granted, for receiving and for sending, as it counts them.
     pub fn buffer_sizes(&self) -> (usize, usize) {
         self.buffer_sizes
+    }
+
+    /// How often what came was let gather for a moment.
+    pub fn pauses(&self) -> u64 {
+        self.shared.pauses.get()
     }
 
     pub(super) fn shared(&self) -> &Rc<Shared> {
@@ -248,9 +271,14 @@ impl Shared {
         self.receive_no_more();
     }
 
+    /// Those of its handles that may keep the process alive.
+    pub(super) fn keepers(&self) -> [UvHandle; 2] {
+        [SOCKET, PAUSE_TIMER].map(|place| self.handles.raw(place))
+    }
+
     /// Its handle, whether open or not.
     pub(super) fn raw(&self) -> UvHandle {
-        self.handles.raw(0)
+        self.handles.raw(SOCKET)
     }
 
     /// Whether there is something to be drained that nobody was told of.
@@ -272,6 +300,21 @@ impl Shared {
             // SAFETY: the handle is open.
             unsafe { (self.handles.libuv.udp_recv_stop)(self.raw()) };
         }
+    }
+
+    /// All that had come is taken: perhaps receives no more for a moment.
+    fn moderate(&self) {
+        let mut moderation = self.moderation.borrow_mut();
+        let Some(moderation) = &mut *moderation else { return };
+        // Whoever was told may have closed it.
+        if !self.handles.is_open() || self.waiter.borrow().is_none() || !moderation.pauses(now()) {
+            return;
+        }
+        self.pauses.update(|count| count + 1);
+        self.receive_no_more();
+        let ms = PAUSE.as_millis() as u64;
+        // SAFETY: the handle is open. It fails only on one that isn't.
+        unsafe { (self.handles.libuv.timer_start)(self.handles.raw(PAUSE_TIMER), on_pause_over, ms, 0) };
     }
 
     fn tell(&self, is_writable: bool) {
@@ -368,6 +411,9 @@ impl Shared {
     }
 
     fn take_in(&self, buffer: &UvBuffer, length: usize, from: SockAddrPtr) {
+        if let Some(moderation) = &mut *self.moderation.borrow_mut() {
+            moderation.note(length);
+        }
         let mut inbox = self.inbox.borrow_mut();
         let Some(inbox) = &mut *inbox else { return };
         let (memory, came) = inbox.parts();
@@ -390,10 +436,14 @@ impl Shared {
         // Windows stops receiving at each error.
         let passes = PASSING.contains(&self.handles.libuv.error_name(status)) && self.receive().is_ok();
         if !passes {
-            self.is_dead.set(true);
-            self.receive_no_more();
-            self.tell(false);
+            self.die();
         }
+    }
+
+    fn die(&self) {
+        self.is_dead.set(true);
+        self.receive_no_more();
+        self.tell(false);
     }
 }
 
@@ -451,6 +501,19 @@ unsafe extern "C" fn on_received(
         SPARE.set(shared.inbox.take());
     } else if is_all || !shared.has_room() {
         shared.tell(false);
+    }
+    if is_all {
+        shared.moderate();
+    }
+}
+
+unsafe extern "C" fn on_pause_over(handle: UvHandle) {
+    // SAFETY: the handle is that of a socket, and open.
+    let Some(shared) = (unsafe { owner_of::<Shared>(handle) }) else {
+        return;
+    };
+    if shared.waiter.borrow().is_some() && shared.receive().is_err() {
+        shared.die();
     }
 }
 
